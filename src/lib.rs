@@ -1,0 +1,1 @@
+//! Understudy releases model versions safely on Kubernetes.
