@@ -1,1 +1,3 @@
 //! Understudy releases model versions safely on Kubernetes.
+
+pub mod api;

@@ -1,0 +1,221 @@
+//! Analysis: what is compared between candidate and stable, and how strictly.
+
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{HoldOrRollback, RollbackOrHold, Span};
+
+/// What is compared between candidate and stable.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Analysis {
+    /// Name of a Prometheus server in the operator's own configuration; never an address.
+    #[serde(default = "default_server")]
+    #[schemars(length(min = 1, max = 63))]
+    pub prometheus: String,
+    /// How often is looked, at least the scrape interval, which is measured and checked.
+    #[serde(default = "interval")]
+    pub interval: Span,
+    /// Chance that the metrics ever roll back a version that is not worse, over the whole rollout and all metrics.
+    #[serde(default = "false_rollback_rate")]
+    #[schemars(range(min = 0.000001, max = 0.2))]
+    pub false_rollback_rate: f64,
+    /// Evidence that is dropped after the start and after each change of the weight: this or twice stable's p99, the longer.
+    #[serde(default = "warm_up")]
+    pub warm_up: Span,
+    /// The metrics, at most 12.
+    #[serde(default)]
+    #[schemars(length(max = 12))]
+    pub metrics: Vec<Metric>,
+    /// What happens when no evidence comes for long. It never promotes.
+    #[serde(default)]
+    pub no_data: NoData,
+    /// What happens when the candidate gets traffic and finishes none of it.
+    #[serde(default)]
+    pub silent: RollbackOrHold,
+}
+
+impl Default for Analysis {
+    fn default() -> Self {
+        Self {
+            prometheus: default_server(),
+            interval: interval(),
+            false_rollback_rate: false_rollback_rate(),
+            warm_up: warm_up(),
+            metrics: Vec::new(),
+            no_data: NoData::default(),
+            silent: RollbackOrHold::default(),
+        }
+    }
+}
+
+/// What happens when no evidence comes.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct NoData {
+    /// After how long.
+    #[serde(default = "no_data_after")]
+    pub after: Span,
+    /// What then.
+    #[serde(default)]
+    pub then: HoldOrRollback,
+}
+
+impl Default for NoData {
+    fn default() -> Self {
+        Self { after: no_data_after(), then: HoldOrRollback::Hold }
+    }
+}
+
+/// One metric: exactly one of `ratio`, `latency` and `mean`.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Metric {
+    /// Name of the metric, unique within the rollout.
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub name: String,
+    /// Share of bad events: two counters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ratio: Option<Ratio>,
+    /// Share of slow requests, by stable's own quantiles: a histogram.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency: Option<Latency>,
+    /// Mean of a score in 0 to 1: a histogram, or a sum and a count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mean: Option<Mean>,
+    /// How the two arms are told apart. Left out: by the pods' names in the label `pod`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arms: Option<Arms>,
+    /// How much worse than stable is too much: beyond it traffic is brought back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worse: Option<Limit>,
+    /// How much worse than stable is still good enough for a promotion; not narrower than `worse`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<Limit>,
+    /// Samples that both arms need in a step before it can end.
+    #[serde(default = "min_samples")]
+    #[schemars(range(min = 0, max = 1000000000))]
+    pub min_samples: i64,
+    /// What a breach of this metric does.
+    #[serde(default)]
+    pub on_breach: RollbackOrHold,
+    /// Only report, never decide.
+    #[serde(default)]
+    pub observe_only: bool,
+}
+
+/// Share of bad events.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Ratio {
+    /// Counter of bad events: a PromQL vector selector such as `http_requests_total{code=~"5.."}`.
+    #[schemars(length(min = 1, max = 1024))]
+    pub bad: String,
+    /// Counter of all events: a PromQL vector selector.
+    #[schemars(length(min = 1, max = 1024))]
+    pub total: String,
+}
+
+/// Share of slow requests.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Latency {
+    /// Histogram by its base name, without `_bucket`, matchers allowed: `http_request_duration_seconds{path="/predict"}`.
+    #[schemars(length(min = 1, max = 1024))]
+    pub histogram: String,
+}
+
+/// Mean of a score between 0 and 1.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Mean {
+    /// Histogram of the score by its base name, without `_bucket`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
+    pub histogram: Option<String>,
+    /// Counter with the sum of the scores; goes with `count`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
+    pub sum: Option<String>,
+    /// Counter with the number of scores; goes with `sum`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
+    pub count: Option<String>,
+    /// Which way is better.
+    #[serde(default)]
+    pub better: Better,
+}
+
+/// Which way is better.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Better {
+    /// Higher scores are better.
+    #[default]
+    Higher,
+    /// Lower scores are better.
+    Lower,
+}
+
+/// How the two arms are told apart in a metric: one of `podLabel`, `labels` and `gateway`.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Arms {
+    /// Label that holds the pod's name; the exact names of each arm's pods are matched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128), regex(pattern = r"^[a-zA-Z_][a-zA-Z0-9_]*$"))]
+    pub pod_label: Option<String>,
+    /// A gateway's metric: the label that names the Service, with its value for a Service. The operator puts in the
+    /// active and the candidate Service, and follows them when roles swap.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<GatewayArm>,
+}
+
+/// Label of a gateway's metric that names the Service.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct GatewayArm {
+    /// The label, such as `envoy_cluster_name`.
+    #[schemars(length(min = 1, max = 128), regex(pattern = r"^[a-zA-Z_][a-zA-Z0-9_]*$"))]
+    pub label: String,
+    /// Its value, with `$(NAMESPACE)`, `$(SERVICE)` and `$(PORT)`: Contour's is `$(NAMESPACE)_$(SERVICE)_$(PORT)`.
+    #[schemars(length(min = 1, max = 256))]
+    pub value: String,
+}
+
+/// A limit relative to stable. For `ratio` and `latency`: `ratio` times as bad, plus `plus`. For `mean`: lower by `by`.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Limit {
+    /// At most so many times as bad as stable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1.0, max = 100.0))]
+    pub ratio: Option<f64>,
+    /// Plus so much, as a share: 0.0005 is 0.05 points.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub plus: Option<f64>,
+    /// For a mean: at most lower (or higher, when lower is better) by so much.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub by: Option<f64>,
+}
+
+fn default_server() -> String {
+    "default".to_owned()
+}
+fn interval() -> Span {
+    "10s".into()
+}
+fn warm_up() -> Span {
+    "60s".into()
+}
+fn no_data_after() -> Span {
+    "15m".into()
+}
+fn false_rollback_rate() -> f64 {
+    0.01
+}
+fn min_samples() -> i64 {
+    100
+}

@@ -1,0 +1,30 @@
+//! What users write and read: the three kinds, their limits and their words.
+//!
+//! This module holds no logic beyond constructors and knows nothing of clusters, clocks or metrics.
+
+pub mod condition;
+pub mod duration;
+pub mod keys;
+mod metric;
+mod model_rollout;
+mod model_version;
+mod rollout_decision;
+mod rollout_status;
+mod schema;
+mod strategy;
+pub mod time;
+mod traffic;
+
+pub use duration::Span;
+pub use metric::*;
+pub use model_rollout::*;
+pub use model_version::*;
+pub use rollout_decision::*;
+pub use rollout_status::*;
+pub use strategy::*;
+pub use traffic::*;
+
+/// API group of every kind.
+pub const GROUP: &str = "understudy.dev";
+/// Served and stored version of every kind.
+pub const VERSION: &str = "v1alpha1";
