@@ -1,0 +1,145 @@
+//! Everything that `decide` may know about the world, as one value.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Service;
+use serde_json::Value;
+
+use crate::api::{ModelRollout, ModelVersion, RolloutDecision, Slot};
+use crate::traffic::GatewayFacts;
+
+use super::questions::Answers;
+
+/// The world of one rollout at one moment. Reads may lag behind our own writes; `decide` is safe on stale input.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    /// The moment of the observation.
+    pub now: DateTime<Utc>,
+    /// The rollout with its spec and durable status.
+    pub rollout: ModelRollout,
+    /// The namespace is being deleted: nothing can be created in it, the finalizer goes at once.
+    pub namespace_terminating: bool,
+    /// An older rollout that claims the same Deployment or Service, and which of them.
+    pub rival: Option<Rival>,
+    /// UIDs of all ModelRollouts in the namespace: a slot of a UID that is not among them is orphaned and may be taken over.
+    pub rollout_uids: BTreeSet<String>,
+    /// Registered versions of the rollout's model.
+    pub versions: Vec<ModelVersion>,
+    /// Decisions about this rollout that have no outcome yet.
+    pub decisions: Vec<RolloutDecision>,
+    /// The origin.
+    pub origin: Option<Deployment>,
+    /// Deployments with the names of our slots, whoever owns them.
+    pub slots: BTreeMap<Slot, Deployment>,
+    /// All Services of the namespace.
+    pub services: Vec<Service>,
+    /// Pod labels of the namespace's other Deployments.
+    pub other_pod_labels: Vec<BTreeMap<String, String>>,
+    /// Access modes of the namespace's persistent volume claims, by name.
+    pub claims: BTreeMap<String, Vec<String>>,
+    /// Endpoints by Service name.
+    pub endpoints: BTreeMap<String, Vec<Endpoint>>,
+    /// Pods of the origin and the slots.
+    pub pods: Vec<PodFacts>,
+    /// The user's HTTPRoute, raw.
+    pub route: Option<Value>,
+    /// Our warm route (or whatever has its name), raw.
+    pub warm_route: Option<Value>,
+    /// The Gateways that the route names as parents.
+    pub gateways: Vec<GatewayFacts>,
+    /// Answers to the questions that the rollout asked of Prometheus in this pass.
+    pub answers: Answers,
+}
+
+/// Another rollout with an older claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rival {
+    /// Its name.
+    pub name: String,
+    /// What both claim, such as `Deployment fraud-scorer`.
+    pub what: String,
+}
+
+/// One endpoint of a Service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Name of the pod; empty when the endpoint names none.
+    pub pod: String,
+    /// It takes traffic.
+    pub ready: bool,
+}
+
+/// What is known of a pod.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PodFacts {
+    /// Name.
+    pub name: String,
+    /// Which Deployment it belongs to.
+    pub slot: Slot,
+    /// Hash of the template that it was made from: for slots our label; for the origin its ReplicaSet's hash label.
+    pub template_hash: String,
+    /// It takes traffic.
+    pub ready: bool,
+    /// It is being deleted.
+    pub deleting: bool,
+    /// When its first container started.
+    pub started: Option<DateTime<Utc>>,
+    /// Grace period for its end, in seconds.
+    pub grace_seconds: i64,
+    /// Exits of its containers that are known.
+    pub exits: Vec<ContainerExit>,
+    /// Why a container waits, such as `ImagePullBackOff`, with the message.
+    pub waiting: Option<String>,
+    /// The pod ended by eviction, preemption or loss of its node.
+    pub disrupted: bool,
+}
+
+/// An exit of a container.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ContainerExit {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Exit code.
+    pub code: i32,
+    /// Reason, such as `OOMKilled` or `Error`.
+    pub reason: String,
+    /// How often the container has been started again since the pod began.
+    pub restarts: i32,
+}
+
+impl Observed {
+    /// The rollout's namespace.
+    pub fn namespace(&self) -> &str {
+        self.rollout.metadata.namespace.as_deref().unwrap_or_default()
+    }
+
+    /// The rollout's UID.
+    pub fn uid(&self) -> &str {
+        self.rollout.metadata.uid.as_deref().unwrap_or_default()
+    }
+
+    /// The rollout's name.
+    pub fn name(&self) -> &str {
+        self.rollout.metadata.name.as_deref().unwrap_or_default()
+    }
+
+    /// The Service of that name.
+    pub fn service(&self, name: &str) -> Option<&Service> {
+        self.services.iter().find(|s| s.metadata.name.as_deref() == Some(name))
+    }
+
+    /// The Deployment of a slot.
+    pub fn deployment(&self, slot: Slot) -> Option<&Deployment> {
+        match slot {
+            Slot::Origin => self.origin.as_ref(),
+            Slot::A | Slot::B => self.slots.get(&slot),
+        }
+    }
+
+    /// The pods of a slot.
+    pub fn pods_of(&self, slot: Slot) -> impl Iterator<Item = &PodFacts> {
+        self.pods.iter().filter(move |p| p.slot == slot)
+    }
+}

@@ -1,0 +1,157 @@
+//! What is to be done: a value that leaves nothing to choose when it is carried out.
+
+use std::fmt;
+
+use chrono::Duration;
+use json_patch::Patch;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Service;
+use serde_json::Value;
+
+use crate::api::{ModelRolloutStatus, RolloutDecisionStatus};
+
+/// What one pass does: the status first (the intent), then the actions in their order, then the Events.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// The status to write before acting. Written only when it differs from the present one.
+    pub status: ModelRolloutStatus,
+    /// What to do, in this order. The first failure ends the pass; the next pass starts from what it then sees.
+    pub actions: Vec<Action>,
+    /// What to tell, after the writes.
+    pub events: Vec<Event>,
+    /// When to look again at the latest; `None`: when something changes.
+    pub requeue: Option<Duration>,
+    /// Traffic is brought back: the actions are carried out even if the status could not be written, except on a conflict.
+    pub urgent: bool,
+}
+
+/// One write. Every action names its object and carries its content; what it replaces is guarded by the
+/// resourceVersion inside, so that a stale plan is refused by the API server.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// The rollout's finalizers, all of them.
+    SetFinalizers(Vec<String>),
+    /// A slot is made.
+    CreateDeployment(Box<Deployment>),
+    /// A slot gets another template; metadata.resourceVersion is that of the one it replaces.
+    ReplaceDeployment(Box<Deployment>),
+    /// A slot is removed.
+    DeleteDeployment {
+        /// Name.
+        name: String,
+        /// UID of the one that is meant.
+        uid: String,
+    },
+    /// A Deployment's scale is written, through the scale subresource.
+    Scale {
+        /// Name of the Deployment.
+        deployment: String,
+        /// Wanted pods.
+        replicas: i32,
+    },
+    /// The candidate's Service is made.
+    CreateService(Box<Service>),
+    /// A Service is changed by a JSON patch.
+    PatchService {
+        /// Name.
+        name: String,
+        /// The patch; its first operation replaces the resourceVersion.
+        patch: Patch,
+        /// What for, for people.
+        what: String,
+    },
+    /// The candidate's Service is removed.
+    DeleteService {
+        /// Name.
+        name: String,
+        /// UID of the one that is meant.
+        uid: String,
+    },
+    /// The warm route is made.
+    CreateRoute(Value),
+    /// A route is changed by a JSON patch.
+    PatchRoute {
+        /// Name.
+        name: String,
+        /// The patch; its first operation replaces the resourceVersion.
+        patch: Patch,
+        /// What for, for people.
+        what: String,
+    },
+    /// The warm route is removed.
+    DeleteRoute {
+        /// Name.
+        name: String,
+        /// UID of the one that is meant.
+        uid: String,
+    },
+    /// The outcome of a decision.
+    RecordOutcome {
+        /// Name of the RolloutDecision.
+        name: String,
+        /// Its status.
+        status: RolloutDecisionStatus,
+    },
+}
+
+impl Action {
+    /// Whether the act cannot be taken back by the next pass: the rollout is read once more, from the API server itself,
+    /// before it.
+    pub fn irreversible(&self) -> bool {
+        match self {
+            Self::DeleteDeployment { .. }
+            | Self::DeleteService { .. }
+            | Self::DeleteRoute { .. }
+            | Self::ReplaceDeployment(_)
+            | Self::Scale { replicas: 0, .. } => true,
+            Self::SetFinalizers(_)
+            | Self::CreateDeployment(_)
+            | Self::Scale { .. }
+            | Self::CreateService(_)
+            | Self::PatchService { .. }
+            | Self::CreateRoute(_)
+            | Self::PatchRoute { .. }
+            | Self::RecordOutcome { .. } => false,
+        }
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name_of = |v: &Value| v["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        match self {
+            Self::SetFinalizers(list) => write!(f, "finalizers [{}]", list.join(", ")),
+            Self::CreateDeployment(d) => {
+                write!(f, "create deployment {}", d.metadata.name.as_deref().unwrap_or_default())
+            }
+            Self::ReplaceDeployment(d) => {
+                write!(f, "replace deployment {}", d.metadata.name.as_deref().unwrap_or_default())
+            }
+            Self::DeleteDeployment { name, .. } => write!(f, "delete deployment {name}"),
+            Self::Scale { deployment, replicas } => write!(f, "scale {deployment} to {replicas}"),
+            Self::CreateService(s) => {
+                write!(f, "create service {}", s.metadata.name.as_deref().unwrap_or_default())
+            }
+            Self::PatchService { name, what, .. } => write!(f, "service {name}: {what}"),
+            Self::DeleteService { name, .. } => write!(f, "delete service {name}"),
+            Self::CreateRoute(v) => write!(f, "create route {}", name_of(v)),
+            Self::PatchRoute { name, what, .. } => write!(f, "route {name}: {what}"),
+            Self::DeleteRoute { name, .. } => write!(f, "delete route {name}"),
+            Self::RecordOutcome { name, status } => {
+                let outcome = status.outcome.map_or("nothing".to_owned(), |o| format!("{o:?}"));
+                write!(f, "decision {name}: {outcome}")
+            }
+        }
+    }
+}
+
+/// Something to tell: an Event of the rollout.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Something that a person should look at.
+    pub warning: bool,
+    /// Reason in CamelCase.
+    pub reason: String,
+    /// What happened, with its numbers.
+    pub message: String,
+}
