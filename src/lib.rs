@@ -1,3 +1,5 @@
 //! Understudy releases model versions safely on Kubernetes.
 
+pub mod analysis;
 pub mod api;
+pub mod measure;

@@ -1,0 +1,237 @@
+//! One look: the plan, the state and the new intervals in; the new state and the verdict out. Pure.
+
+use super::count::{Events, FREQUENT};
+use super::engine::Engine;
+use super::guard::AbsoluteFinding;
+use super::interval::{Counts, Discard, Interval, Looks};
+use super::mean::directed_sum;
+use super::plan::{Kind, MetricPlan, Stage};
+use super::state::{Breach, BreachKind, MetricState, Tally};
+use super::verdict::{ArmNumbers, MetricVerdict, Outcome, Reason, Rounded, one_digit, sentence};
+
+/// Reads the intervals in order and says how the metric stands. Intervals at or before the state's cursor are ignored,
+/// so that reading the same stretch twice changes nothing.
+pub fn advance(plan: &MetricPlan, state: &MetricState, looks: &Looks) -> (MetricState, MetricVerdict) {
+    let mut next = state.clone();
+    let mut fresh = false;
+    for interval in looks.intervals.iter().filter(|interval| interval.end > state.cursor.at) {
+        fresh |= look(plan, &mut next, interval);
+    }
+    if looks.cursor.at > next.cursor.at {
+        next.cursor = looks.cursor.clone();
+    }
+    let mut verdict = judge(plan, &next, looks.empty_looks);
+    verdict.fresh = fresh && looks.problems.is_empty();
+    if let Some(problem) = looks.problems.first() {
+        verdict = verdict.unavailable(Reason::Problem(problem.to_string()));
+    }
+    verdict.sentence = sentence(plan, &verdict);
+    (next, verdict)
+}
+
+/// One interval. True when it was judged and both arms gained requests.
+fn look(plan: &MetricPlan, state: &mut MetricState, interval: &Interval) -> bool {
+    if interval.stable_scraped {
+        state.recent.push(interval.looks, interval.stable.n, interval.candidate.n);
+    }
+    guards(plan, state, interval);
+    if interval.discarded.is_some() {
+        return false;
+    }
+    state.warming = false;
+    let (candidate, stable) = (&interval.candidate, &interval.stable);
+    let both = candidate.n > 0.0 && stable.n > 0.0;
+    state.idle = if both { 0 } else { state.idle + interval.looks };
+    state.step_candidate += candidate.n;
+    state.step_stable += stable.n;
+    if !paired(plan, state.stage) {
+        tally(plan, state, candidate, stable);
+        let fresh = candidate.n > 0.0;
+        state.idle = if fresh { 0 } else { state.idle };
+        state.step_looks += if fresh { interval.looks } else { 0 };
+        return fresh;
+    }
+    state.step_looks += if both { interval.looks } else { 0 };
+    if let Err(reason) = state.engine.prepare(plan, candidate, stable) {
+        state.engine.learn(stable);
+        state.trouble = Some(reason);
+        return false;
+    }
+    tally(plan, state, candidate, stable);
+    state.pending_candidate.add(candidate);
+    state.pending_stable.add(stable);
+    let pool = state.engine.pool();
+    if state.pending_candidate.n < pool || state.pending_stable.n < pool {
+        return both;
+    }
+    let (candidate, stable) =
+        (std::mem::take(&mut state.pending_candidate), std::mem::take(&mut state.pending_stable));
+    state.trouble = state.engine.update(plan, &candidate, &stable).err();
+    if state.trouble.is_none() {
+        let (log_e, bar) = (state.engine.log_bad(), plan.budget.of(state.stage).bar());
+        state.over.look(log_e >= bar);
+        if state.over.count() >= plan.confirm {
+            latch(state, BreachKind::Limit, interval, log_e, bar);
+        }
+    }
+    both && state.trouble.is_none()
+}
+
+/// The coarse guards do not wait for a warm-up; only intervals in which somebody else moved the route are left out.
+fn guards(plan: &MetricPlan, state: &mut MetricState, interval: &Interval) {
+    if interval.discarded == Some(Discard::ForeignEdit) {
+        return;
+    }
+    let (candidate, stable) = (&interval.candidate, &interval.stable);
+    let events = Events { x_c: candidate.bad, n_c: candidate.n, x_b: stable.bad, n_b: stable.n };
+    if let (Some(guard), Some(budget)) = (&mut state.guard, plan.budget.guard_paired) {
+        guard.look(events, plan.phi, budget.bar());
+        let (over, log_e) = (guard.over(), guard.log_e());
+        if over >= plan.confirm {
+            latch(state, BreachKind::CoarseGuard, interval, log_e, budget.bar());
+        }
+    }
+    if let (Some(guard), Some(budget)) = (&mut state.absolute, plan.budget.guard_absolute) {
+        guard.look(events, plan.absolute_eps, plan.phi, budget.bar());
+        let log_e = guard.log_e();
+        match guard.finding(plan.confirm) {
+            AbsoluteFinding::Quiet | AbsoluteFinding::BothArmsMoved => {}
+            AbsoluteFinding::Breach => latch(state, BreachKind::AbsoluteGuard, interval, log_e, budget.bar()),
+            AbsoluteFinding::BreachControlThin => {
+                latch(state, BreachKind::AbsoluteGuardControlThin, interval, log_e, budget.bar());
+            }
+        }
+    }
+}
+
+fn latch(state: &mut MetricState, by: BreachKind, interval: &Interval, log_e: f64, bar: f64) {
+    if state.breach.is_none() {
+        state.breach = Some(Breach { by, at: interval.end, log_e, bar });
+    }
+}
+
+fn paired(plan: &MetricPlan, stage: Stage) -> bool {
+    stage != Stage::Watch || plan.paired_watch
+}
+
+fn tally(plan: &MetricPlan, state: &mut MetricState, candidate: &Counts, stable: &Counts) {
+    let bound = state.engine.shown_bound(plan);
+    let x = |counts: &Counts| match plan.kind {
+        Kind::Ratio => counts.bad,
+        Kind::Latency => bound.and_then(|bound| counts.up_to(bound)).map_or(0.0, |fast| counts.n - fast),
+        Kind::MeanHistogram | Kind::MeanSumSquares | Kind::MeanPassFail | Kind::MeanSumCount => {
+            directed_sum(plan, counts)
+        }
+    };
+    for (sums, counts) in [(&mut state.candidate, candidate), (&mut state.stable, stable)] {
+        sums.n += counts.n;
+        sums.x += x(counts);
+    }
+}
+
+/// The decision at a look, in the order of the specification's table. A latched breach comes before everything.
+fn judge(plan: &MetricPlan, state: &MetricState, empty_looks: u32) -> MetricVerdict {
+    let (bar_bad, bar_ok) = (plan.budget.of(state.stage).bar(), -plan.alpha_promote.ln());
+    let (log_bad, log_ok) = (state.engine.log_bad(), state.engine.log_ok());
+    let outcome = outcome(plan, state, empty_looks, (log_bad, bar_bad), (log_ok, bar_ok));
+    let evidence = !matches!(outcome, Outcome::Unavailable(_) | Outcome::Breach(_) | Outcome::WarmUp);
+    let (stable, candidate) = (state.stable.value(), state.candidate.value());
+    let unpaired = matches!(outcome, Outcome::Unavailable(Reason::Unpaired));
+    MetricVerdict {
+        metric: plan.name.clone(),
+        stage: state.stage,
+        stable: numbers(plan, state.stable),
+        candidate: numbers(plan, state.candidate),
+        ratio: stable.zip(candidate).filter(|(b, _)| *b > 0.0).map(|(b, c)| Rounded(c / b)),
+        limit: stable.map(|b| Rounded(limit(plan, b))),
+        log_bad,
+        bar_bad,
+        log_ok,
+        bar_ok,
+        guard: guard_numbers(plan, state),
+        step_has_samples: state.step_has_samples(plan),
+        fresh: false,
+        may_advance: plan.observe_only || unpaired || (evidence && log_bad < 0.0),
+        observe_only: plan.observe_only,
+        sentence: String::new(),
+        hint: hint(state, stable),
+        outcome,
+    }
+}
+
+fn outcome(
+    plan: &MetricPlan,
+    state: &MetricState,
+    empty_looks: u32,
+    bad: (f64, f64),
+    ok: (f64, f64),
+) -> Outcome {
+    if let (Some(breach), false) = (&state.breach, plan.observe_only) {
+        return Outcome::Breach(breach.clone());
+    }
+    if state.warming {
+        return Outcome::WarmUp;
+    }
+    if let Some(reason) = &state.trouble {
+        return Outcome::Unavailable(reason.clone());
+    }
+    if state.idle + empty_looks >= plan.stale {
+        return Outcome::Unavailable(Reason::NoData);
+    }
+    let moved =
+        |guard: &super::guard::AbsoluteGuard| guard.finding(plan.confirm) == AbsoluteFinding::BothArmsMoved;
+    if state.absolute.as_ref().is_some_and(moved) {
+        return Outcome::Unavailable(Reason::BothArmsMoved);
+    }
+    if !paired(plan, state.stage) {
+        return Outcome::Unavailable(Reason::Unpaired);
+    }
+    let enough = f64::from(plan.min_samples);
+    if ok.0 >= ok.1 && bad.0 < bad.1 && state.candidate.n >= enough && state.stable.n >= enough {
+        return Outcome::Pass;
+    }
+    let forecast = state.engine.forecast(plan, bad.1, ok.1);
+    Outcome::Inconclusive {
+        samples_needed: forecast.map(|(n, _)| one_digit(n)),
+        towards: forecast.map(|(_, direction)| direction),
+    }
+}
+
+/// Numbers as the user knows the metric: a score where less is better is shown as it was exported.
+fn numbers(plan: &MetricPlan, tally: Tally) -> ArmNumbers {
+    let shown = |x: f64| if mirrored(plan) { 1.0 - x } else { x };
+    ArmNumbers { n: tally.n, value: tally.value().map(|x| Rounded(shown(x))) }
+}
+
+fn mirrored(plan: &MetricPlan) -> bool {
+    match plan.kind {
+        Kind::Ratio | Kind::Latency => false,
+        Kind::MeanHistogram | Kind::MeanSumSquares | Kind::MeanPassFail | Kind::MeanSumCount => {
+            !plan.higher_is_better()
+        }
+    }
+}
+
+fn limit(plan: &MetricPlan, stable: f64) -> f64 {
+    match plan.kind {
+        Kind::Ratio | Kind::Latency => plan.worse.ratio * stable + plan.worse.plus,
+        Kind::MeanHistogram | Kind::MeanSumSquares | Kind::MeanPassFail | Kind::MeanSumCount => {
+            let bound = plan.worse.ratio * stable - plan.worse.plus;
+            if mirrored(plan) { 1.0 - bound } else { bound }
+        }
+    }
+}
+
+fn guard_numbers(plan: &MetricPlan, state: &MetricState) -> Option<(Rounded, Rounded)> {
+    let guard = state.guard.as_ref()?;
+    Some((Rounded(guard.log_e()), Rounded(plan.budget.guard_paired?.bar())))
+}
+
+fn hint(state: &MetricState, stable: Option<f64>) -> Option<String> {
+    let frequent = matches!(state.engine, Engine::Count(_)) && stable.is_some_and(|share| share >= FREQUENT);
+    frequent.then(|| {
+        "The event is frequent (20 % of requests or more): the count engine needs more samples than necessary here. \
+         Measure it as a pass/fail mean instead."
+            .to_string()
+    })
+}

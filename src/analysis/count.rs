@@ -1,0 +1,175 @@
+//! The count engine: failed or slow requests against all requests, both arms, per interval.
+//!
+//! ```text
+//! o = rho * n_c / n_b
+//! log e(r) = x_c ln r - (x_c + x_b) (ln(1 + r o) - ln(1 + o)) - eps n_c (r - 1) / (1 + r o)
+//! ```
+//! For independent requests with any individual probabilities the expectation of e is at most 1 while
+//! `p_c <= rho p_b + eps` (r > 1), or `p_c >= rho p_b + eps` (r < 1); nothing is estimated. With rho = 0 the baseline
+//! drops out and the bound is absolute: `x_c ln r - eps n_c (r - 1)`.
+
+use super::ledger::{BETS, Ledger, Side};
+use super::plan::Limit;
+use super::text::log_sum_exp;
+
+/// Alternatives as multiples of the bound; reciprocals on the ok side.
+const GRID: [f64; BETS] = [1.1, 1.3, 1.8, 3.0, 7.0, 25.0];
+
+/// From this share of bad events on the engine wastes evidence, and a score engine is better.
+pub const FREQUENT: f64 = 0.20;
+
+/// Bad events and requests of both arms in an interval, or in many.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Events {
+    /// Bad events of the candidate.
+    pub x_c: f64,
+    /// Requests of the candidate.
+    pub n_c: f64,
+    /// Bad events of stable.
+    pub x_b: f64,
+    /// Requests of stable.
+    pub n_b: f64,
+}
+
+/// log e of one interval for the bet `r`. Without candidate requests, or without stable requests while the bound is
+/// relative, it is 0: no information.
+pub fn log_e(events: Events, limit: Limit, r: f64) -> f64 {
+    let Events { x_c, n_c, x_b, n_b } = events;
+    if n_c <= 0.0 {
+        return 0.0;
+    }
+    if limit.ratio == 0.0 {
+        return x_c * r.ln() - limit.plus * n_c * (r - 1.0);
+    }
+    if n_b <= 0.0 {
+        return 0.0;
+    }
+    let o = limit.ratio * n_c / n_b;
+    x_c * r.ln() - (x_c + x_b) * ((r * o).ln_1p() - o.ln_1p()) - limit.plus * n_c * (r - 1.0) / (1.0 + r * o)
+}
+
+/// The six bets of one interval.
+pub fn bets(events: Events, limit: Limit, side: Side) -> [f64; BETS] {
+    GRID.map(|r| log_e(events, limit, bet(r, side)))
+}
+
+fn bet(r: f64, side: Side) -> f64 {
+    match side {
+        Side::Bad => r,
+        Side::Ok => 1.0 / r,
+    }
+}
+
+/// Candidate requests still needed until `ledger` reaches `bar`, if the rates in `sums` are the truth; `None` when
+/// they would never get there. Order of magnitude only.
+pub fn requests_needed(
+    ledger: &Ledger,
+    sums: Events,
+    limit: Limit,
+    side: Side,
+    phi: f64,
+    bar: f64,
+) -> Option<f64> {
+    if sums.n_c <= 0.0 || (sums.n_b <= 0.0 && limit.ratio > 0.0) {
+        return None;
+    }
+    let s = sums.n_b / sums.n_c;
+    let p_b = if sums.n_b > 0.0 { sums.x_b / sums.n_b } else { 0.0 };
+    let one = Events { x_c: sums.x_c / sums.n_c, n_c: 1.0, x_b: p_b * s, n_b: s };
+    let gain = bets(one, limit, side).map(|g| g / phi);
+    if gain.iter().all(|g| *g <= 0.0) {
+        return None;
+    }
+    let at = |h: f64| {
+        let parts: Vec<f64> =
+            ledger.log_w().iter().zip(gain).map(|(w, g)| w - (BETS as f64).ln() + h * g).collect();
+        log_sum_exp(&parts) - bar
+    };
+    if at(0.0) >= 0.0 {
+        return Some(0.0);
+    }
+    let (mut low, mut high) = (0.0, 1.0);
+    while at(high) < 0.0 {
+        high *= 2.0;
+        if high > 1e15 {
+            return None;
+        }
+    }
+    for _ in 0..60 {
+        let middle = 0.5 * (low + high);
+        if at(middle) >= 0.0 { high = middle } else { low = middle }
+    }
+    Some(high)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WORSE: Limit = Limit::ratio(1.25, 0.0005);
+    const PROOF: Limit = Limit::ratio(1.5, 0.001);
+
+    fn events(x_c: f64, n_c: f64, x_b: f64, n_b: f64) -> Events {
+        Events { x_c, n_c, x_b, n_b }
+    }
+
+    #[test]
+    fn the_six_bets_match_the_published_vector() {
+        let got = bets(events(3.0, 75.0, 14.0, 1425.0), WORSE, Side::Bad);
+        let want = [0.177818, 0.464794, 0.917101, 1.254224, 0.327299, -6.134219];
+        for (g, w) in got.iter().zip(want) {
+            assert!((g - w).abs() < 1e-6, "{got:?}");
+        }
+    }
+
+    #[test]
+    fn both_ledgers_match_the_published_vector() {
+        let mut bad = Ledger::new(Side::Bad, 2000);
+        let mut ok = Ledger::new(Side::Ok, 2000);
+        let looks = [
+            (events(3.0, 75.0, 14.0, 1425.0), 0.299043, -1.162573),
+            (events(1.0, 70.0, 15.0, 1430.0), 0.055597, -1.181674),
+            (events(4.0, 80.0, 13.0, 1420.0), 1.109037, -1.771430),
+        ];
+        for (interval, want_bad, want_ok) in looks {
+            let got = bad.add(bets(interval, WORSE, Side::Bad), 1.0);
+            assert!((got - want_bad).abs() < 1e-6, "{got}");
+            let got = ok.add(bets(interval, PROOF, Side::Ok), 1.0);
+            assert!((got - want_ok).abs() < 1e-6, "{got}");
+        }
+    }
+
+    #[test]
+    fn an_absolute_bound_needs_no_baseline() {
+        let absolute = Limit::ratio(0.0, 0.16);
+        let value = log_e(events(9.0, 30.0, 0.0, 0.0), absolute, 3.0);
+        assert!((value - (9.0 * 3f64.ln() - 0.16 * 30.0 * 2.0)).abs() < 1e-12);
+        assert_eq!(log_e(events(9.0, 30.0, 0.0, 0.0), WORSE, 3.0), 0.0);
+    }
+
+    /// Exact summation over both binomials: under the null the expectation never exceeds 1.
+    #[test]
+    fn the_expected_bet_is_at_most_one_on_the_bound() {
+        let binomial = |n: i32, p: f64| -> Vec<f64> {
+            let mut row = vec![0.0; n as usize + 1];
+            row[0] = (1.0 - p).powi(n);
+            for x in 1..=n {
+                row[x as usize] = row[x as usize - 1] * f64::from(n - x + 1) / f64::from(x) * p / (1.0 - p);
+            }
+            row
+        };
+        for (n_c, n_b, p_b) in [(10, 40, 0.01), (30, 30, 0.05), (5, 100, 0.2)] {
+            let (c, b) = (binomial(n_c, 1.25 * p_b + 0.0005), binomial(n_b, p_b));
+            for r in GRID {
+                let mut expected = 0.0;
+                for (x_c, p) in c.iter().enumerate() {
+                    for (x_b, q) in b.iter().enumerate() {
+                        let e = events(x_c as f64, f64::from(n_c), x_b as f64, f64::from(n_b));
+                        expected += p * q * log_e(e, WORSE, r).exp();
+                    }
+                }
+                assert!(expected <= 1.0 + 1e-9, "r {r}: {expected}");
+            }
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! What is tested: a metric with its bounds and its share of the error budget. Fixed for an attempt.
+
+use serde::{Deserialize, Serialize};
+
+use super::budget::MetricBudget;
+
+/// The stages of an attempt. Each has its own ledgers; all canary steps share one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Stage {
+    /// Mirrored traffic only.
+    Shadow,
+    /// A rising share of real traffic.
+    Canary,
+    /// After promotion: nearly all traffic, the old version keeps a control share.
+    Watch,
+}
+
+/// How a metric is measured, which decides the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Kind {
+    /// Failed and all requests, two counters: count engine, with the coarse guard.
+    Ratio,
+    /// A latency histogram: count engine on "slower than stable's own quantiles".
+    Latency,
+    /// A histogram of scores in [0,1] with its sum: bounded-mean engine.
+    MeanHistogram,
+    /// Sum, sum of squares and count of scores in [0,1]: bounded-mean engine.
+    MeanSumSquares,
+    /// Sum and count of pass/fail results, each 0 or 1 (a square is the value): bounded-mean engine.
+    MeanPassFail,
+    /// Sum and count of scores: paired t engine, pooled to 30 scores per arm.
+    MeanSumCount,
+}
+
+/// A bound relative to stable: "at most `ratio` times as bad, plus `plus`". For the mean kinds `ratio` is 1 minus
+/// the relative margin (normally 1) and `plus` is the drop that is allowed, in units of the score.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Limit {
+    /// rho; the factor m = 1 - margin for means.
+    #[serde(with = "super::text::float")]
+    pub ratio: f64,
+    /// eps; the slack for means.
+    #[serde(with = "super::text::float")]
+    pub plus: f64,
+}
+
+impl Limit {
+    /// `ratio` times as bad, plus `plus`.
+    pub const fn ratio(ratio: f64, plus: f64) -> Self {
+        Self { ratio, plus }
+    }
+
+    /// A drop of at most `by`, for the mean kinds.
+    pub const fn by(by: f64) -> Self {
+        Self { ratio: 1.0, plus: by }
+    }
+}
+
+/// Which way of a score is better.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Better {
+    /// Accuracy and the like.
+    #[default]
+    Higher,
+    /// Tested as 1 - x.
+    Lower,
+}
+
+/// One metric of the plan.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MetricPlan {
+    /// Name in the spec.
+    pub name: String,
+    /// Version on trial, for the sentence people read.
+    pub version: String,
+    /// How it is measured.
+    pub kind: Kind,
+    /// Rollback bound.
+    pub worse: Limit,
+    /// Promotion bound, at least as wide as `worse`.
+    pub proof: Limit,
+    /// Direction of a score; ignored by `Ratio` and `Latency`, where less is better.
+    pub better: Better,
+    /// Requests or scores per arm before a Pass, and per step before it advances.
+    pub min_samples: u32,
+    /// The metric is reported and never decides.
+    pub observe_only: bool,
+    /// alpha of the promotion test.
+    #[serde(with = "super::text::float")]
+    pub alpha_promote: f64,
+    /// Looks with data in a row before a breach.
+    pub confirm: u32,
+    /// Looks without new requests in an arm before the metric is Unavailable.
+    pub stale: u32,
+    /// Burst factor phi, at least 1.
+    #[serde(with = "super::text::float")]
+    pub phi: f64,
+    /// Quantiles of stable's own latency.
+    #[serde(with = "super::text::floats")]
+    pub quantiles: Vec<f64>,
+    /// eps of the guard without a baseline: 3 x stable's failure share in the hour before the attempt + 0.10.
+    #[serde(with = "super::text::float")]
+    pub absolute_eps: f64,
+    /// False in a watch without a control arm: only the absolute guard judges there.
+    pub paired_watch: bool,
+    /// This metric's part of alpha, and the horizons.
+    pub budget: MetricBudget,
+}
+
+impl MetricPlan {
+    /// A metric with the defaults of its kind. `budget` comes from [`super::budget::split`].
+    pub fn new(name: &str, version: &str, kind: Kind, budget: MetricBudget) -> Self {
+        let (worse, proof) = match kind {
+            Kind::Ratio => (Limit::ratio(1.25, 0.0005), Limit::ratio(1.5, 0.001)),
+            Kind::Latency => (Limit::ratio(1.25, 0.002), Limit::ratio(2.0, 0.005)),
+            Kind::MeanHistogram | Kind::MeanSumSquares | Kind::MeanPassFail | Kind::MeanSumCount => {
+                (Limit::by(0.02), Limit::by(0.05))
+            }
+        };
+        Self {
+            name: name.into(),
+            version: version.into(),
+            kind,
+            worse,
+            proof,
+            better: Better::Higher,
+            min_samples: 100,
+            observe_only: false,
+            alpha_promote: 0.05,
+            confirm: 2,
+            stale: 4,
+            phi: 1.0,
+            quantiles: vec![0.5, 0.9, 0.99, 0.999],
+            absolute_eps: super::guard::absolute_eps(None),
+            paired_watch: true,
+            budget,
+        }
+    }
+
+    /// The counters that this kind needs from every pod. Buckets are extra.
+    pub fn higher_is_better(&self) -> bool {
+        self.better == Better::Higher
+    }
+}

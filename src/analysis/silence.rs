@@ -1,0 +1,118 @@
+//! Silence: a candidate that accepts requests and never answers finishes none, so no counter moves and no test sees
+//! it. It is found by what the traffic split predicts from stable's count. Only the candidate silent is a signal; both
+//! arms silent is no evidence.
+
+use serde::{Deserialize, Serialize};
+
+/// Looks that silence must last.
+const LOOKS: u32 = 4;
+
+/// Predicted requests in those looks, below which nothing is said.
+const PREDICTED: f64 = 30.0;
+
+/// Counted below this share of the prediction is silence.
+const SHARE: f64 = 0.1;
+
+/// The last looks of the present step in which stable was scraped. Starts again with every weight change, because the
+/// prediction is about one weight.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Recent(Vec<RecentLook>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct RecentLook {
+    looks: u32,
+    #[serde(with = "super::text::float")]
+    stable: f64,
+    #[serde(with = "super::text::float")]
+    candidate: f64,
+}
+
+impl Recent {
+    /// Remembers one interval of `looks` grid steps.
+    pub fn push(&mut self, looks: u32, stable: f64, candidate: f64) {
+        self.0.push(RecentLook { looks, stable, candidate });
+        while self.0.len() > 1 && self.0[1..].iter().map(|look| look.looks).sum::<u32>() >= LOOKS {
+            self.0.remove(0);
+        }
+    }
+}
+
+/// What the last looks say.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Silence {
+    /// Not enough looks or predicted requests to say anything.
+    Unknown,
+    /// The candidate finishes requests.
+    Speaking,
+    /// `CandidateSilent`: counted at the gateway, where both arms get what the route gives them. Rolls back by default.
+    Silent(Shortfall),
+    /// `CandidateSilentUnconfirmed`: counted at the pods, where stable may get traffic by other ways. A hold.
+    Unconfirmed(Shortfall),
+}
+
+/// The numbers of a silence.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Shortfall {
+    /// Candidate requests that the split predicts from stable's count.
+    pub predicted: f64,
+    /// Candidate requests counted.
+    pub counted: f64,
+}
+
+/// Judges the last four looks. `per_stable` is the candidate's requests per stable request that the route gives: 5/95 at
+/// weight 5, 1.0 for a full mirror. Call it only while the candidate has ready endpoints and a share above 0.
+pub fn judge(recent: &Recent, per_stable: f64, gateway_side: bool) -> Silence {
+    let looks: u32 = recent.0.iter().map(|look| look.looks).sum();
+    let stable: f64 = recent.0.iter().map(|look| look.stable).sum();
+    let counted: f64 = recent.0.iter().map(|look| look.candidate).sum();
+    let predicted = stable * per_stable;
+    if looks < LOOKS || predicted < PREDICTED {
+        return if counted > 0.0 { Silence::Speaking } else { Silence::Unknown };
+    }
+    let shortfall = Shortfall { predicted, counted };
+    match (counted < SHARE * predicted, gateway_side) {
+        (false, _) => Silence::Speaking,
+        (true, true) => Silence::Silent(shortfall),
+        (true, false) => Silence::Unconfirmed(shortfall),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn looks(candidate: &[f64]) -> Recent {
+        let mut recent = Recent::default();
+        for n in candidate {
+            recent.push(1, 1000.0, *n);
+        }
+        recent
+    }
+
+    #[test]
+    fn four_looks_of_nothing_are_silence() {
+        assert_eq!(judge(&looks(&[0.0; 3]), 0.05, true), Silence::Unknown);
+        let found = Silence::Silent(Shortfall { predicted: 200.0, counted: 0.0 });
+        assert_eq!(judge(&looks(&[50.0, 0.0, 0.0, 0.0, 0.0]), 0.05, true), found);
+    }
+
+    #[test]
+    fn pods_alone_cannot_confirm_it() {
+        let found = judge(&looks(&[0.0; 4]), 0.05, false);
+        assert!(matches!(found, Silence::Unconfirmed(_)));
+    }
+
+    #[test]
+    fn a_tenth_of_the_prediction_is_speaking() {
+        assert_eq!(judge(&looks(&[5.0; 4]), 0.05, true), Silence::Speaking);
+        assert!(matches!(judge(&looks(&[4.0; 4]), 0.05, true), Silence::Silent(_)));
+    }
+
+    #[test]
+    fn little_traffic_and_both_arms_silent_say_nothing() {
+        assert_eq!(judge(&looks(&[0.0; 4]), 0.005, true), Silence::Unknown);
+        let mut both = Recent::default();
+        (0..4).for_each(|_| both.push(1, 0.0, 0.0));
+        assert_eq!(judge(&both, 1.0, true), Silence::Unknown);
+    }
+}
