@@ -48,6 +48,7 @@ fn look(plan: &MetricPlan, state: &mut MetricState, interval: &Interval) -> bool
         tally(plan, state, candidate, stable);
         let fresh = candidate.n > 0.0;
         state.idle = if fresh { 0 } else { state.idle };
+        state.waiting = !fresh;
         state.step_looks += if fresh { interval.looks } else { 0 };
         return fresh;
     }
@@ -61,7 +62,8 @@ fn look(plan: &MetricPlan, state: &mut MetricState, interval: &Interval) -> bool
     state.pending_candidate.add(candidate);
     state.pending_stable.add(stable);
     let pool = state.engine.pool();
-    if state.pending_candidate.n < pool || state.pending_stable.n < pool {
+    state.waiting = state.pending_candidate.n < pool || state.pending_stable.n < pool;
+    if state.waiting {
         return both;
     }
     let (candidate, stable) =
@@ -175,7 +177,7 @@ fn outcome(
     if let Some(reason) = &state.trouble {
         return Outcome::Unavailable(reason.clone());
     }
-    if state.idle + empty_looks >= plan.stale {
+    if (state.waiting || empty_looks > 0) && state.idle + empty_looks >= plan.stale {
         return Outcome::Unavailable(Reason::NoData);
     }
     let moved =

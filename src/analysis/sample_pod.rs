@@ -28,8 +28,6 @@ pub struct Pod<'a> {
     present: BTreeSet<i64>,
     /// All times at which the target was scraped, whatever the arm.
     alive: BTreeSet<i64>,
-    /// First time of each series, valid or not.
-    born: BTreeMap<usize, i64>,
     counters: BTreeMap<usize, Counter>,
 }
 
@@ -47,7 +45,6 @@ pub fn pods<'a>(window: &Window<'a>) -> Vec<Pod<'a>> {
         scrapes: scrapes(window, &members),
         present: members.iter().flat_map(|i| window.series[*i].samples.iter().map(|s| s.0)).collect(),
         alive: alive.get(target).cloned().unwrap_or_default(),
-        born: members.iter().filter_map(|i| Some((*i, window.series[*i].samples.first()?.0))).collect(),
         counters: members.iter().map(|i| (*i, window.series[*i].counter)).collect(),
     };
     groups.into_iter().map(pod).collect()
@@ -126,7 +123,7 @@ impl Pod<'_> {
     fn counts_from_zero(&self, cursor: &Cursor, window: &Window<'_>, series: usize, at: i64) -> bool {
         let t0 = cursor.t0.timestamp_millis();
         match window.birth {
-            Birth::AfterFirstLook => self.born.get(&series).is_some_and(|born| *born > t0),
+            Birth::AfterFirstLook => window.series[series].samples.first().is_some_and(|first| first.0 > t0),
             Birth::ByStartTime => {
                 let newborn = self.started_after(cursor.t0, window)
                     && !cursor.counted.contains(&short_hash(self.target));
@@ -135,10 +132,12 @@ impl Pod<'_> {
         }
     }
 
-    /// The target was scraped before, lately, and this series was not there at all.
+    /// The target was scraped within the lookback, and this series was in none of its scrapes.
     fn lazy(&self, window: &Window<'_>, series: usize, at: i64) -> bool {
         let oldest = at - window.lookback.num_milliseconds();
-        self.born.get(&series).is_some_and(|born| self.alive.range(oldest..*born).next().is_some())
+        let before = |time: i64| time > oldest && time < at;
+        let was_here = window.series[series].samples.iter().any(|sample| before(sample.0));
+        !was_here && self.alive.range(oldest + 1..at).next().is_some()
     }
 }
 

@@ -61,6 +61,8 @@ pub struct MetricState {
     pub over: Streak,
     /// Looks in a row without new requests in one arm.
     pub idle: u32,
+    /// The last judged interval was pooled with what comes next instead of being tested.
+    pub waiting: bool,
     /// Gains of stable that wait for the other arm (pooling).
     pub pending_stable: Counts,
     /// Gains of the candidate that wait for the other arm.
@@ -170,6 +172,7 @@ impl MetricState {
             absolute,
             over: Streak::default(),
             idle: 0,
+            waiting: false,
             pending_stable: Counts::default(),
             pending_candidate: Counts::default(),
             stable: Tally::default(),

@@ -1,0 +1,247 @@
+//! The rules of a look: what latches, what waits, what is never evidence.
+
+use chrono::{DateTime, Duration, Utc};
+use understudy::analysis::budget::{Claim, PlannedLooks, split};
+use understudy::analysis::silence::{Silence, judge};
+use understudy::analysis::{
+    BreachKind, Counts, Cursor, Discard, Interval, Kind, Looks, MetricPlan, MetricState, MetricVerdict,
+    Outcome, Problem, Reason, Stage, advance,
+};
+
+fn t0() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_700_000_000, 0).unwrap()
+}
+
+fn plan(kind: Kind) -> MetricPlan {
+    let looks = PlannedLooks { shadow: 200, canary: 1000, watch: 1000, paired_watch: true };
+    let claim = Claim { weight: 1.0, ratio: kind == Kind::Ratio, observe_only: false };
+    MetricPlan::new("errors", "1.4.0", kind, split(0.01, looks, &[claim])[0])
+}
+
+fn gains(n: f64, bad: f64) -> Counts {
+    Counts { n, bad, ..Counts::default() }
+}
+
+/// A rollout that is looked at every ten seconds.
+struct Rollout {
+    plan: MetricPlan,
+    state: MetricState,
+}
+
+impl Rollout {
+    fn new(plan: MetricPlan) -> Self {
+        let state = MetricState::start(&plan, Stage::Canary, t0(), None);
+        Self { plan, state }
+    }
+
+    fn look(
+        &mut self,
+        candidate: (f64, f64),
+        stable: (f64, f64),
+        discarded: Option<Discard>,
+    ) -> MetricVerdict {
+        let start = self.state.cursor.at;
+        let end = start + Duration::seconds(10);
+        let interval = Interval {
+            start,
+            end,
+            looks: 1,
+            discarded,
+            stable: gains(stable.0, stable.1),
+            candidate: gains(candidate.0, candidate.1),
+            candidate_scraped: true,
+            stable_scraped: true,
+        };
+        let looks = Looks {
+            intervals: vec![interval],
+            cursor: Cursor { at: end, ..self.state.cursor.clone() },
+            empty_looks: 0,
+            problems: Vec::new(),
+        };
+        let (next, verdict) = advance(&self.plan, &self.state, &looks);
+        // Reading the same stretch again must change nothing but freshness.
+        let (again, same) = advance(&self.plan, &next, &looks);
+        assert_eq!(again, next);
+        assert_eq!(same.outcome, verdict.outcome);
+        self.state = next;
+        verdict
+    }
+
+    fn healthy(&mut self, looks: u32) -> MetricVerdict {
+        let mut last = self.look((100.0, 1.0), (1900.0, 19.0), None);
+        for _ in 1..looks {
+            last = self.look((100.0, 1.0), (1900.0, 19.0), None);
+        }
+        last
+    }
+}
+
+#[test]
+fn a_healthy_candidate_may_advance_and_passes_with_every_number() {
+    let mut rollout = Rollout::new(plan(Kind::Ratio));
+    let first = rollout.healthy(1);
+    assert!(first.may_advance && first.fresh && first.step_has_samples);
+    let verdict = rollout.healthy(60);
+    assert_eq!(verdict.outcome, Outcome::Pass);
+    assert_eq!((verdict.candidate.n, verdict.stable.n), (6100.0, 115_900.0));
+    assert_eq!(verdict.candidate.value.unwrap().0, 0.01);
+    assert!((verdict.limit.unwrap().0 - 0.013).abs() < 1e-12);
+    assert!((verdict.bar_ok - 20f64.ln()).abs() < 1e-12);
+    assert!(
+        verdict.sentence.starts_with("Evidence that 1.4.0 is worse than 1.25 x stable + 0.05 %: 1 : "),
+        "{}",
+        verdict.sentence
+    );
+    assert!(verdict.sentence.contains("within 1.5 x stable + 0.1 %"), "{}", verdict.sentence);
+}
+
+#[test]
+fn one_bad_look_is_no_breach_and_two_latch_for_ever() {
+    let mut rollout =
+        Rollout::new(MetricPlan { budget: plan(Kind::MeanSumCount).budget, ..plan(Kind::Ratio) });
+    rollout.healthy(5);
+    let once = rollout.look((100.0, 40.0), (1900.0, 19.0), None);
+    assert!(once.log_bad > once.bar_bad && once.breach().is_none() && !once.may_advance);
+    let twice = rollout.look((100.0, 40.0), (1900.0, 19.0), None);
+    assert_eq!(twice.breach().unwrap().by, BreachKind::Limit);
+    let at = twice.breach().unwrap().at;
+    assert_eq!(at, t0() + Duration::seconds(70));
+    let later = rollout.healthy(200);
+    assert_eq!(later.breach().unwrap().at, at);
+    let watch = rollout.state.enter(&rollout.plan, Stage::Watch);
+    assert_eq!(watch.breach.unwrap().at, at);
+}
+
+#[test]
+fn the_coarse_guard_does_not_wait_for_the_warm_up_but_the_metric_does() {
+    let mut rollout = Rollout::new(plan(Kind::Ratio));
+    let first = rollout.look((30.0, 27.0), (570.0, 11.0), Some(Discard::WarmUp));
+    assert_eq!((first.outcome, first.log_bad, first.fresh), (Outcome::WarmUp, 0.0, false));
+    let second = rollout.look((30.0, 27.0), (570.0, 11.0), Some(Discard::WarmUp));
+    assert_eq!(second.breach().unwrap().by, BreachKind::CoarseGuard);
+    assert_eq!(second.candidate.n, 0.0);
+}
+
+#[test]
+fn nothing_reads_an_interval_of_a_foreign_edit() {
+    let mut rollout = Rollout::new(plan(Kind::Ratio));
+    for _ in 0..5 {
+        let verdict = rollout.look((300.0, 300.0), (570.0, 11.0), Some(Discard::ForeignEdit));
+        assert_eq!(verdict.outcome, Outcome::WarmUp);
+    }
+}
+
+#[test]
+fn four_looks_without_candidate_requests_are_no_data_and_never_a_pass() {
+    let mut rollout = Rollout::new(plan(Kind::Ratio));
+    assert_eq!(rollout.healthy(80).outcome, Outcome::Pass);
+    for _ in 0..3 {
+        rollout.look((0.0, 0.0), (1900.0, 19.0), None);
+    }
+    let verdict = rollout.look((0.0, 0.0), (1900.0, 19.0), None);
+    assert_eq!(verdict.outcome, Outcome::Unavailable(Reason::NoData));
+    assert!(!verdict.may_advance && !verdict.fresh);
+    let silent = judge(&rollout.state.recent, 100.0 / 1900.0, true);
+    assert!(matches!(silent, Silence::Silent(numbers) if numbers.counted == 0.0), "{silent:?}");
+    // The pooled requests of stable are tested together with the next ones of the candidate, and lost by nobody.
+    let back = rollout.look((100.0, 1.0), (1900.0, 19.0), None);
+    assert_eq!((back.outcome, back.stable.n), (Outcome::Pass, 85.0 * 1900.0));
+}
+
+#[test]
+fn scrapes_that_stop_for_both_arms_are_no_data() {
+    let mut rollout = Rollout::new(plan(Kind::Ratio));
+    rollout.healthy(3);
+    let away = |empty_looks| Looks {
+        intervals: Vec::new(),
+        cursor: rollout.state.cursor.clone(),
+        empty_looks,
+        problems: Vec::new(),
+    };
+    let outcome = |looks: &Looks| advance(&rollout.plan, &rollout.state, looks).1.outcome;
+    assert!(matches!(outcome(&away(3)), Outcome::Inconclusive { .. }));
+    assert_eq!(outcome(&away(4)), Outcome::Unavailable(Reason::NoData));
+}
+
+#[test]
+fn ambiguous_series_are_neither_pass_nor_breach() {
+    let mut rollout = Rollout::new(plan(Kind::Ratio));
+    rollout.healthy(80);
+    let problem = Problem::Duplicated { target: "pod-1".into(), first: "a".into(), second: "b".into() };
+    let cursor = rollout.state.cursor.clone();
+    let looks = Looks { intervals: Vec::new(), cursor, empty_looks: 0, problems: vec![problem] };
+    let (next, verdict) = advance(&rollout.plan, &rollout.state, &looks);
+    assert!(matches!(verdict.outcome, Outcome::Unavailable(Reason::Problem(_))));
+    assert!(!verdict.may_advance);
+    assert_eq!(next, rollout.state);
+}
+
+#[test]
+fn an_observed_metric_never_breaches_and_never_stops_anybody() {
+    let mut plan = plan(Kind::Ratio);
+    plan.observe_only = true;
+    let mut rollout = Rollout::new(plan);
+    for _ in 0..10 {
+        let verdict = rollout.look((100.0, 90.0), (1900.0, 19.0), None);
+        assert!(verdict.breach().is_none() && verdict.may_advance);
+    }
+}
+
+#[test]
+fn a_new_step_keeps_the_ledger_and_counts_its_samples_anew() {
+    let mut rollout = Rollout::new(plan(Kind::Ratio));
+    let before = rollout.healthy(40);
+    rollout.state = rollout.state.begin_step();
+    assert!(!rollout.state.step_has_samples(&rollout.plan));
+    let warm = rollout.look((500.0, 5.0), (1500.0, 15.0), Some(Discard::WarmUp));
+    assert_eq!((warm.outcome, warm.log_ok), (Outcome::WarmUp, before.log_ok));
+    let verdict = rollout.look((500.0, 5.0), (1500.0, 15.0), None);
+    assert!(verdict.log_ok > before.log_ok && verdict.step_has_samples);
+}
+
+#[test]
+fn a_new_stage_has_new_ledgers_and_the_same_guard() {
+    let mut rollout = Rollout::new(plan(Kind::Ratio));
+    rollout.healthy(20);
+    let watch = rollout.state.enter(&rollout.plan, Stage::Watch);
+    assert_eq!(watch.engine.log_bad(), 0.0);
+    assert_eq!(watch.guard, rollout.state.guard);
+    assert!(watch.absolute.is_some() && rollout.state.absolute.is_none());
+    assert_eq!(watch.enter(&rollout.plan, Stage::Watch), watch);
+}
+
+#[test]
+fn a_watch_without_control_has_only_the_absolute_guard() {
+    let mut plan = plan(Kind::Ratio);
+    plan.paired_watch = false;
+    let mut rollout = Rollout::new(plan);
+    rollout.state = rollout.state.enter(&rollout.plan, Stage::Watch);
+    for _ in 0..20 {
+        let verdict = rollout.look((300.0, 3.0), (0.0, 0.0), None);
+        assert_eq!(verdict.outcome, Outcome::Unavailable(Reason::Unpaired));
+        assert!(verdict.may_advance && verdict.fresh);
+    }
+    rollout.look((300.0, 290.0), (0.0, 0.0), None);
+    let verdict = rollout.look((300.0, 290.0), (0.0, 0.0), None);
+    assert_eq!(verdict.breach().unwrap().by, BreachKind::AbsoluteGuardControlThin);
+}
+
+#[test]
+fn a_frequent_event_is_tested_and_a_better_engine_is_named() {
+    let mut rollout = Rollout::new(plan(Kind::Ratio));
+    let verdict = rollout.look((100.0, 25.0), (1900.0, 475.0), None);
+    assert!(verdict.hint.unwrap().contains("pass/fail mean"));
+}
+
+#[test]
+fn the_state_of_five_metrics_is_a_small_part_of_a_status() {
+    let mut bytes = 0;
+    for kind in [Kind::Ratio, Kind::Ratio, Kind::Latency, Kind::Latency, Kind::MeanHistogram] {
+        let mut rollout = Rollout::new(plan(kind));
+        rollout.healthy(50);
+        let text = serde_json::to_string(&rollout.state).unwrap();
+        assert_eq!(serde_json::from_str::<MetricState>(&text).unwrap(), rollout.state);
+        bytes += text.len();
+    }
+    assert!(bytes < 16 * 1024, "{bytes} bytes");
+}

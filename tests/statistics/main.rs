@@ -1,0 +1,6 @@
+//! The statistics against a reference: golden traces, simulated rollouts, and the rules of a look.
+
+mod golden;
+mod looks;
+mod samples;
+mod simulation;
