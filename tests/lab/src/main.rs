@@ -14,6 +14,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Verb {
+    /// Send digits through the gateway or to a Service, and say what came of them.
+    Load(lab::load::Args),
     /// Train the versions of the model `digits`, once, and list them.
     Models(lab::models::Args),
     /// Serve one version, as its environment says.
@@ -24,6 +26,7 @@ fn main() -> ExitCode {
     let terminal = std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(terminal).init();
     let done = match Arguments::parse().verb {
+        Verb::Load(args) => lab::load::run(&args),
         Verb::Models(args) => lab::models::run(&args),
         Verb::ModelServer(args) => lab::model_server::run(&args),
     };

@@ -21,6 +21,7 @@ use tokio::net::{TcpListener, TcpSocket};
 
 pub use artifact::Artifact;
 pub use inference::{Image, Refused, Scores};
+pub use routes::{POD_HEADER, VERSION_HEADER};
 
 /// What the process is told by its environment (each has a flag of the same meaning for trying by hand).
 #[derive(Clone, Debug, clap::Args)]
