@@ -5,9 +5,10 @@ use std::fmt;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-/// A length of time: whole numbers with units `d`, `h`, `m`, `s` or `ms`, largest first, such as `1h30m`.
+/// A length of time: whole numbers with units `h`, `m`, `s` or `ms`, largest first, such as `1h30m`.
 ///
-/// The schema's pattern bounds every part to six digits, so what the API accepts can always be read.
+/// The schema bounds every part, so what the API accepts can always be read and added up. There is no unit for days,
+/// because the rules of the API server have none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Span(String);
@@ -18,7 +19,7 @@ impl Span {
         Self(format!("{s}s"))
     }
 
-    /// The length. What is not a unit of ours counts as nothing, which the schema's pattern rules out.
+    /// The length. What is not a unit of ours counts as nothing, which the schema rules out.
     pub fn get(&self) -> chrono::Duration {
         let mut total = chrono::Duration::zero();
         let mut rest = self.0.as_str();
@@ -27,7 +28,6 @@ impl Span {
             let tail = &rest[end..];
             let unit_len = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
             total += match &tail[..unit_len] {
-                "d" => chrono::Duration::days(number),
                 "h" => chrono::Duration::hours(number),
                 "m" => chrono::Duration::minutes(number),
                 "s" => chrono::Duration::seconds(number),
@@ -64,9 +64,9 @@ impl JsonSchema for Span {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
-            "pattern": r"^([0-9]{1,6}d)?([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?([0-9]{1,6}ms)?$",
             "minLength": 2,
             "maxLength": 32,
+            "x-kubernetes-validations": [super::rules::span()],
         })
     }
 }
@@ -91,7 +91,7 @@ mod tests {
         let seconds = |t: &str| Span::from(t).get().num_milliseconds();
         assert_eq!(seconds("10s"), 10_000);
         assert_eq!(seconds("1h30m"), 5_400_000);
-        assert_eq!(seconds("2d"), 172_800_000);
+        assert_eq!(seconds("48h"), 172_800_000);
         assert_eq!(seconds("1s500ms"), 1_500);
     }
 

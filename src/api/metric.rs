@@ -4,10 +4,12 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::rules::{self, metric};
 use super::{HoldOrRollback, RollbackOrHold, Span};
 
 /// What is compared between candidate and stable.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq)]
+#[x_kube(validation = metric::interval_from_a_second())]
 #[serde(rename_all = "camelCase")]
 pub struct Analysis {
     /// Name of a Prometheus server in the operator's own configuration; never an address.
@@ -27,6 +29,7 @@ pub struct Analysis {
     /// The metrics, at most 12.
     #[serde(default)]
     #[schemars(length(max = 12))]
+    #[x_kube(validation = metric::unique_names())]
     pub metrics: Vec<Metric>,
     /// What happens when no evidence comes for long. It never promotes.
     #[serde(default)]
@@ -70,10 +73,15 @@ impl Default for NoData {
 
 /// One metric: exactly one of `ratio`, `latency` and `mean`.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq)]
+#[x_kube(validation = metric::one_kind())]
+#[x_kube(validation = metric::by_is_for_means())]
+#[x_kube(validation = metric::ratio_is_for_shares())]
+#[x_kube(validation = metric::proof_not_narrower())]
 #[serde(rename_all = "camelCase")]
 pub struct Metric {
     /// Name of the metric, unique within the rollout.
-    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    #[schemars(length(min = 1, max = 63))]
+    #[x_kube(validation = rules::label("the name of a metric"))]
     pub name: String,
     /// Share of bad events: two counters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -128,6 +136,7 @@ pub struct Latency {
 
 /// Mean of a score between 0 and 1.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq)]
+#[x_kube(validation = metric::mean_source())]
 #[serde(rename_all = "camelCase")]
 pub struct Mean {
     /// Histogram of the score by its base name, without `_bucket`.
@@ -149,6 +158,7 @@ pub struct Mean {
 
 /// Which way is better.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[schemars(transform = crate::api::schema::words)]
 pub enum Better {
     /// Higher scores are better.
     #[default]
@@ -159,11 +169,13 @@ pub enum Better {
 
 /// How the two arms are told apart in a metric: one of `podLabel`, `labels` and `gateway`.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq)]
+#[x_kube(validation = metric::one_arm())]
 #[serde(rename_all = "camelCase")]
 pub struct Arms {
     /// Label that holds the pod's name; the exact names of each arm's pods are matched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 128), regex(pattern = r"^[a-zA-Z_][a-zA-Z0-9_]*$"))]
+    #[schemars(length(min = 1, max = 128))]
+    #[x_kube(validation = metric::prometheus_label("arms.podLabel"))]
     pub pod_label: Option<String>,
     /// A gateway's metric: the label that names the Service, with its value for a Service. The operator puts in the
     /// active and the candidate Service, and follows them when roles swap.
@@ -176,10 +188,12 @@ pub struct Arms {
 #[serde(rename_all = "camelCase")]
 pub struct GatewayArm {
     /// The label, such as `envoy_cluster_name`.
-    #[schemars(length(min = 1, max = 128), regex(pattern = r"^[a-zA-Z_][a-zA-Z0-9_]*$"))]
+    #[schemars(length(min = 1, max = 128))]
+    #[x_kube(validation = metric::prometheus_label("arms.gateway.label"))]
     pub label: String,
     /// Its value, with `$(NAMESPACE)`, `$(SERVICE)` and `$(PORT)`: Contour's is `$(NAMESPACE)_$(SERVICE)_$(PORT)`.
     #[schemars(length(min = 1, max = 256))]
+    #[x_kube(validation = metric::names_the_service())]
     pub value: String,
 }
 
@@ -189,7 +203,8 @@ pub struct GatewayArm {
 pub struct Limit {
     /// At most so many times as bad as stable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1.0, max = 100.0))]
+    #[schemars(range(max = 100.0))]
+    #[x_kube(validation = metric::ratio_from_one())]
     pub ratio: Option<f64>,
     /// Plus so much, as a share: 0.0005 is 0.05 points.
     #[serde(default, skip_serializing_if = "Option::is_none")]

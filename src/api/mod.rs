@@ -3,14 +3,16 @@
 //! This module holds no logic beyond constructors and knows nothing of clusters, clocks or metrics.
 
 pub mod condition;
+pub mod crd;
 pub mod duration;
 pub mod keys;
 mod metric;
 mod model_rollout;
 mod model_version;
 mod rollout_decision;
-mod rollout_status;
+mod rules;
 mod schema;
+mod status;
 mod strategy;
 pub mod time;
 mod traffic;
@@ -20,7 +22,7 @@ pub use metric::*;
 pub use model_rollout::*;
 pub use model_version::*;
 pub use rollout_decision::*;
-pub use rollout_status::*;
+pub use status::*;
 pub use strategy::*;
 pub use traffic::*;
 

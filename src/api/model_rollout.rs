@@ -3,6 +3,7 @@
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
+use super::rules::{self, model_rollout};
 use super::{Analysis, ModelRolloutStatus, RollbackOrHold, Strategy, Traffic, Workload};
 
 /// One serving workload in one environment. Naming another version here releases it: shadow, canary, watch, active.
@@ -16,16 +17,43 @@ use super::{Analysis, ModelRolloutStatus, RollbackOrHold, Strategy, Traffic, Wor
     derive = "PartialEq",
     shortname = "mr",
     category = "models",
+    selectable = ".spec.model",
+    selectable = ".spec.version",
+    selectable = ".spec.environment",
+    selectable = ".status.phase",
+    printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
+    printcolumn(name = "Step", type_ = "integer", json_path = ".status.step.index"),
+    printcolumn(name = "Weight", type_ = "integer", json_path = ".status.weights.candidate"),
+    printcolumn(name = "Candidate", type_ = "string", json_path = ".status.candidate.version"),
+    printcolumn(name = "Active", type_ = "string", json_path = ".status.active.version"),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Message", type_ = "string", json_path = ".status.message", priority = 1),
+    printcolumn(name = "WaitingFor", type_ = "string", json_path = ".status.waitingFor", priority = 1),
     doc = "One serving workload in one environment and the version it shall serve. A change of spec.version releases that version step by step and takes it back when it is worse."
 )]
+#[x_kube(validation = model_rollout::holds_long_enough())]
+#[x_kube(validation = model_rollout::watch_long_enough())]
 #[serde(rename_all = "camelCase")]
 pub struct ModelRolloutSpec {
     /// Logical name of the model.
+    #[schemars(length(min = 1, max = 63))]
+    #[x_kube(validation = rules::label("model"))]
+    #[x_kube(validation = rules::immutable("model"))]
     pub model: String,
     /// The version that shall serve: the one line that GitOps edits.
+    #[schemars(length(min = 1, max = 63))]
+    #[x_kube(validation = rules::semver())]
     pub version: String,
     /// Name of the environment, such as `production`.
     #[serde(default = "default_environment")]
+    #[schemars(length(min = 1, max = 63))]
+    #[x_kube(validation = rules::label("environment"))]
+    #[x_kube(validation = rules::immutable("environment"))]
     pub environment: String,
     /// Raise to try a rejected version again.
     #[serde(default)]

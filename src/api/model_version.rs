@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::rules;
 use super::time::Moment;
 
 /// One registered version of a model: a bundle of weights, prompt, tools and parameters with its provenance and
@@ -23,13 +24,33 @@ use super::time::Moment;
     derive = "PartialEq",
     shortname = "mv",
     category = "models",
+    selectable = ".spec.model",
+    selectable = ".spec.version",
+    printcolumn(name = "Model", type_ = "string", json_path = ".spec.model"),
+    printcolumn(name = "Version", type_ = "string", json_path = ".spec.version"),
+    printcolumn(name = "Stage", type_ = "string", json_path = ".status.stage"),
+    printcolumn(name = "Digest", type_ = "string", json_path = ".status.bundleDigest", priority = 1),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    validation = Rule::new("self.metadata.name == self.spec.model + '-' + self.spec.version")
+        .message("metadata.name must be <model>-<version>, such as fraud-scorer-1.4.0: it makes a version unique"),
     doc = "One registered, immutable version of a model: weights or a pinned provider model, prompt, tools, parameters, provenance and evaluations."
 )]
+#[x_kube(validation = rules::model_version::unchanged())]
+#[x_kube(validation = rules::model_version::evaluations_appended())]
 #[serde(rename_all = "camelCase")]
 pub struct ModelVersionSpec {
     /// Logical name of the model, the same for all its versions.
+    #[schemars(length(min = 1, max = 63))]
+    #[x_kube(validation = rules::label("model"))]
     pub model: String,
     /// SemVer 2.0 version without build metadata, lower case, such as `1.4.0` or `2.0.0-rc.1`.
+    #[schemars(length(min = 1, max = 63))]
+    #[x_kube(validation = rules::semver())]
     pub version: String,
     /// The weights: exactly one of `artifact` and `provider`.
     pub weights: Weights,
@@ -57,17 +78,25 @@ pub struct ModelVersionSpec {
     pub card: Option<Card>,
     /// Other models that this version needs, with the versions it works with.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
     pub dependencies: Vec<Dependency>,
     /// Versions of the same class answer the same requests and may stand in for each other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    #[x_kube(validation = rules::label("equivalenceClass"))]
     pub equivalence_class: Option<String>,
     /// Results of offline evaluations. Append-only: an entry never changes once written.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
     pub evaluations: Vec<Evaluation>,
 }
 
 /// Weights of a version: an artifact of one's own or a provider's pinned model.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq)]
+#[x_kube(
+    validation = Rule::new("has(self.artifact) != has(self.provider)")
+        .message("weights must have exactly one of artifact (weights of your own) and provider (a provider's dated model)")
+)]
 #[serde(rename_all = "camelCase")]
 pub struct Weights {
     /// Weights that are kept as an artifact.
@@ -83,14 +112,22 @@ pub struct Weights {
 #[serde(rename_all = "camelCase")]
 pub struct Artifact {
     /// Where the artifact is, pinned: an OCI reference by digest, or a file or object address.
+    #[schemars(length(min = 1, max = 1024))]
+    #[x_kube(validation = rules::has_scheme())]
+    #[x_kube(validation = rules::pinned())]
+    #[x_kube(validation = rules::oci_by_digest())]
     pub uri: String,
     /// SHA-256 of the artifact, `sha256:` and 64 hexadecimal digits.
+    #[schemars(length(max = 71))]
+    #[x_kube(validation = rules::digest())]
     pub digest: String,
     /// Size in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1000000000000000i64))]
     pub size_bytes: Option<i64>,
     /// Format of the file, such as `safetensors`, `gguf` or `onnx`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
     pub format: Option<String>,
 }
 
@@ -99,8 +136,11 @@ pub struct Artifact {
 #[serde(rename_all = "camelCase")]
 pub struct ProviderModel {
     /// The provider, such as `openai`.
+    #[schemars(length(min = 1, max = 63))]
     pub name: String,
     /// The dated model name, such as `gpt-4o-2024-08-06`. Floating names are refused.
+    #[schemars(length(min = 1, max = 128))]
+    #[x_kube(validation = rules::dated_model())]
     pub model: String,
 }
 
@@ -110,8 +150,14 @@ pub struct ProviderModel {
 pub struct PinnedRef {
     /// Where it is.
     #[serde(rename = "ref")]
+    #[schemars(length(min = 1, max = 1024))]
+    #[x_kube(validation = rules::has_scheme())]
+    #[x_kube(validation = rules::pinned())]
+    #[x_kube(validation = rules::oci_by_digest())]
     pub reference: String,
     /// SHA-256 of its content, `sha256:` and 64 hexadecimal digits.
+    #[schemars(length(max = 71))]
+    #[x_kube(validation = rules::digest())]
     pub digest: String,
 }
 
@@ -134,15 +180,23 @@ pub struct Interface {
 #[serde(rename_all = "camelCase")]
 pub struct Serving {
     /// Name of the container in the origin's template that serves the model.
+    #[schemars(length(min = 1, max = 63))]
+    #[x_kube(validation = rules::label("container"))]
     pub container: String,
     /// Image of that container, pinned by digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512))]
+    #[x_kube(validation = rules::image())]
     pub image: Option<String>,
     /// Arguments of that container; they replace the template's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    #[schemars(inner(length(max = 4096)))]
     pub args: Option<Vec<String>>,
     /// Environment variables of that container; one of the same name is replaced in place, new ones come first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 128))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub env: Vec<EnvVar>,
 }
 
@@ -151,9 +205,12 @@ pub struct Serving {
 #[serde(rename_all = "camelCase")]
 pub struct EnvVar {
     /// Name of the variable.
+    #[schemars(length(min = 1, max = 256))]
+    #[x_kube(validation = rules::env_name())]
     pub name: String,
     /// Value; `$(NAME)` expands as in any container.
     #[serde(default)]
+    #[schemars(length(max = 8192))]
     pub value: String,
 }
 
@@ -163,12 +220,15 @@ pub struct EnvVar {
 pub struct Provenance {
     /// Git commit of the training code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
     pub git_commit: Option<String>,
     /// Digest of the training data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
     pub dataset_digest: Option<String>,
     /// Identifier of the training run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
     pub training_run: Option<String>,
     /// Hyperparameters of the training.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -176,6 +236,7 @@ pub struct Provenance {
     pub hyperparameters: Option<Map<String, Value>>,
     /// Who or what built the artifact.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
     pub builder: Option<String>,
 }
 
@@ -185,15 +246,19 @@ pub struct Provenance {
 pub struct Card {
     /// Who answers for this version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
     pub owner: Option<String>,
     /// What it is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4096))]
     pub intended_use: Option<String>,
     /// What it must not be used for, and where it is known to be weak.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4096))]
     pub limitations: Option<String>,
     /// Licence of the weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
     pub license: Option<String>,
 }
 
@@ -202,8 +267,11 @@ pub struct Card {
 #[serde(rename_all = "camelCase")]
 pub struct Dependency {
     /// Logical name of the other model.
+    #[schemars(length(min = 1, max = 63))]
+    #[x_kube(validation = rules::label("dependencies[].model"))]
     pub model: String,
     /// Range of versions, such as `>=2.1, <3`.
+    #[schemars(length(min = 1, max = 128))]
     pub version: String,
 }
 
@@ -212,17 +280,21 @@ pub struct Dependency {
 #[serde(rename_all = "camelCase")]
 pub struct Evaluation {
     /// Name of the evaluation suite, such as `holdout-2026-10`.
+    #[schemars(length(min = 1, max = 63))]
     pub suite: String,
     /// Identifier of the run that produced it.
     #[serde(rename = "runID")]
+    #[schemars(length(min = 1, max = 128))]
     pub run_id: String,
     /// When it was produced.
     pub at: Moment,
     /// Measured values by name, such as `f1`.
     #[serde(default)]
+    #[schemars(schema_with = "crate::api::schema::measured")]
     pub metrics: BTreeMap<String, f64>,
     /// The same for parts of the data.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
     pub slices: Vec<Slice>,
 }
 
@@ -231,14 +303,17 @@ pub struct Evaluation {
 #[serde(rename_all = "camelCase")]
 pub struct Slice {
     /// Name of the part, such as `new-customers`.
+    #[schemars(length(min = 1, max = 63))]
     pub name: String,
     /// Measured values by name.
     #[serde(default)]
+    #[schemars(schema_with = "crate::api::schema::measured")]
     pub metrics: BTreeMap<String, f64>,
 }
 
 /// Where a version stands, derived from the rollouts that name it.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[schemars(transform = crate::api::schema::words)]
 pub enum Stage {
     /// Registered and used nowhere.
     Staging,

@@ -5,6 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::rules;
 use super::time::Moment;
 
 /// A person's decision about a rollout. Created once, never changed: it is the audit record.
@@ -18,22 +19,36 @@ use super::time::Moment;
     derive = "PartialEq",
     shortname = "rd",
     category = "models",
+    selectable = ".spec.rollout",
+    selectable = ".spec.action",
+    printcolumn(name = "Rollout", type_ = "string", json_path = ".spec.rollout"),
+    printcolumn(name = "Action", type_ = "string", json_path = ".spec.action"),
+    printcolumn(name = "By", type_ = "string", json_path = ".spec.by"),
+    printcolumn(name = "Outcome", type_ = "string", json_path = ".status.outcome"),
+    printcolumn(name = "Message", type_ = "string", json_path = ".status.message", priority = 1),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     doc = "A person's decision about a ModelRollout: who decided what and why, and what came of it. Create-only."
 )]
+#[x_kube(validation = rules::decision::unchanged())]
+#[x_kube(validation = rules::decision::plan_hash_where_needed())]
+#[x_kube(validation = rules::decision::version_where_needed())]
 #[serde(rename_all = "camelCase")]
 pub struct RolloutDecisionSpec {
     /// Name of the ModelRollout.
     #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = rules::subdomain("rollout"))]
     pub rollout: String,
     /// What is decided.
     pub action: DecisionAction,
     /// The plan that is decided about, from the rollout's status. Needed for Approve, Promote and Resume.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 71))]
+    #[schemars(length(min = 1, max = 128))]
+    #[x_kube(validation = rules::decision::plan_hash())]
     pub plan_hash: Option<String>,
     /// The version that is meant: for Rollback the one to go to, for Retry the rejected one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 128))]
+    #[schemars(length(min = 1, max = 128))]
+    #[x_kube(validation = rules::decision::version())]
     pub version: Option<String>,
     /// Who decides. Recorded as a claim until the policies that check it are installed.
     #[schemars(length(min = 1, max = 256))]
@@ -49,6 +64,7 @@ pub struct RolloutDecisionSpec {
 
 /// What can be decided.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+#[schemars(transform = crate::api::schema::words)]
 pub enum DecisionAction {
     /// Let a gate that asks for approval pass.
     Approve,
@@ -89,6 +105,7 @@ pub struct RolloutDecisionStatus {
 
 /// What can come of a decision.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+#[schemars(transform = crate::api::schema::words)]
 pub enum DecisionOutcome {
     /// It was carried out.
     Applied,

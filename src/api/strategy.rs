@@ -5,9 +5,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Span;
+use super::rules::model_rollout;
 
 /// How a candidate is brought on.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, Default, PartialEq)]
+#[x_kube(validation = model_rollout::last_step_leaves_control())]
 #[serde(rename_all = "camelCase")]
 pub struct Strategy {
     /// First the candidate gets a mirrored copy of the traffic, whose answers nobody sees. Left out: no shadow stage.
@@ -51,6 +53,7 @@ pub struct Canary {
     /// Shares of the traffic, 1 to 20 of them, rising, the last at most 100 - watch.controlWeight.
     #[serde(default = "default_steps")]
     #[schemars(length(min = 1, max = 20))]
+    #[x_kube(validation = model_rollout::steps_rise())]
     pub steps: Vec<Step>,
 }
 
@@ -95,6 +98,7 @@ impl Default for Watch {
 
 /// What a newer version does while the present one is watched.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[schemars(transform = crate::api::schema::words)]
 pub enum OnNewVersion {
     /// It waits until the watch has ended.
     #[default]
@@ -105,6 +109,7 @@ pub enum OnNewVersion {
 
 /// When non-inferiority must be proven.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[schemars(transform = crate::api::schema::words)]
 pub enum RequireProof {
     /// Once, before the promotion.
     #[default]
@@ -136,6 +141,7 @@ impl Default for Deadlines {
 
 /// Stay where the rollout is, or bring traffic back.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[schemars(transform = crate::api::schema::words)]
 pub enum HoldOrRollback {
     /// Stay and say so.
     #[default]
@@ -146,6 +152,7 @@ pub enum HoldOrRollback {
 
 /// Bring traffic back, or stay where the rollout is.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[schemars(transform = crate::api::schema::words)]
 pub enum RollbackOrHold {
     /// Bring traffic back to the stable version.
     #[default]

@@ -36,6 +36,6 @@ impl schemars::JsonSchema for Moment {
     }
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "type": "string", "format": "date-time", "maxLength": 64 })
+        schemars::json_schema!({ "type": "string", "format": "date-time", "maxLength": 40 })
     }
 }

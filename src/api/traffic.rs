@@ -5,13 +5,17 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Span;
+use super::rules::{self, model_rollout};
 
 /// The workload that serves the model.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Workload {
     /// The user's own Deployment: it serves on day one and is the template for every version. Its template is never patched.
-    #[schemars(length(min = 1, max = 53), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = rules::label("workload.deployment"))]
+    #[x_kube(validation = rules::room_for_suffix("workload.deployment"))]
+    #[x_kube(validation = rules::immutable("workload.deployment"))]
     pub deployment: String,
     /// Keep the stable version's autoscaler floor at its capacity until the watch has ended.
     #[serde(default = "yes")]
@@ -24,10 +28,14 @@ pub struct Workload {
 
 /// How traffic reaches the workload.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq)]
+#[x_kube(validation = model_rollout::one_provider())]
 #[serde(rename_all = "camelCase")]
 pub struct Traffic {
     /// The user's Service: it always selects the active version.
-    #[schemars(length(min = 1, max = 53), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = rules::label("traffic.service"))]
+    #[x_kube(validation = rules::room_for_suffix("traffic.service"))]
+    #[x_kube(validation = rules::immutable("traffic.service"))]
     pub service: String,
     /// Traffic is split by an HTTPRoute of the Gateway API.
     #[serde(default, rename = "gatewayAPI", skip_serializing_if = "Option::is_none")]
@@ -43,18 +51,20 @@ pub struct Traffic {
 pub struct GatewayApi {
     /// Name of the user's HTTPRoute. Its rules that name the Service are split while a rollout runs, and are as written at rest.
     #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = rules::subdomain("gatewayAPI.httpRoute"))]
     pub http_route: String,
     /// Whether the gateway can mirror requests: found out from it, or said by the user.
     #[serde(default)]
     pub mirror: Mirror,
     /// Parents (Gateways) whose acceptance counts, by name. Left out: all of the route's parents.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32))]
+    #[schemars(length(max = 32), inner(length(min = 1, max = 253)))]
     pub parents: Vec<String>,
 }
 
 /// Whether the gateway can mirror requests.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[schemars(transform = crate::api::schema::words)]
 pub enum Mirror {
     /// Found out from the GatewayClass, else from the controllers that are known to.
     #[default]

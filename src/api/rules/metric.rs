@@ -1,0 +1,94 @@
+//! Rules over metrics and their limits.
+
+use kube::core::Rule;
+
+fn rule(expression: &str, message: &str) -> Rule {
+    Rule::new(expression).message(message)
+}
+
+/// Metrics are told apart by name.
+pub fn unique_names() -> Rule {
+    rule("self.all(m, self.exists_one(n, n.name == m.name))", "every metric must have a name of its own")
+}
+
+/// One kind of metric.
+pub fn one_kind() -> Rule {
+    rule(
+        "[has(self.ratio), has(self.latency), has(self.mean)].filter(k, k).size() == 1",
+        "a metric must have exactly one of ratio (bad / total), latency (a histogram) and mean (a score)",
+    )
+}
+
+/// Limits of a mean are in its own units.
+pub fn by_is_for_means() -> Rule {
+    rule(
+        "has(self.mean) || !((has(self.worse) && has(self.worse.by)) || (has(self.proof) && has(self.proof.by)))",
+        "worse.by and proof.by are for mean: ratio and latency take {ratio, plus}, such as {ratio: 1.25, plus: 0.0005}",
+    )
+}
+
+/// Limits of shares are relative.
+pub fn ratio_is_for_shares() -> Rule {
+    rule(
+        "!has(self.mean) || !((has(self.worse) && (has(self.worse.ratio) || has(self.worse.plus))) || \
+         (has(self.proof) && (has(self.proof.ratio) || has(self.proof.plus))))",
+        "worse and proof of a mean take {by}, such as {by: 0.02}: ratio and plus are for ratio and latency",
+    )
+}
+
+/// What is promoted is not rolled back at once.
+pub fn proof_not_narrower() -> Rule {
+    let not_narrower = |field: &str| {
+        format!("!has(self.worse.{field}) || !has(self.proof.{field}) || self.proof.{field} >= self.worse.{field}")
+    };
+    let fields = ["ratio", "plus", "by"].map(|f| format!("({})", not_narrower(f))).join(" && ");
+    rule(
+        &format!("!has(self.worse) || !has(self.proof) || ({fields})"),
+        "proof must not be narrower than worse, field by field: between the two a candidate is neither promoted nor rolled back",
+    )
+}
+
+/// A limit is not below stable.
+pub fn ratio_from_one() -> Rule {
+    rule("self >= 1.0", "ratio is times as bad as stable and must be at least 1; 1 means not worse at all")
+}
+
+/// A mean comes from a histogram or from two counters.
+pub fn mean_source() -> Rule {
+    rule(
+        "has(self.histogram) != (has(self.sum) || has(self.count)) && has(self.sum) == has(self.count)",
+        "mean must have either histogram, or sum and count together",
+    )
+}
+
+/// One way to tell the arms apart.
+pub fn one_arm() -> Rule {
+    rule(
+        "has(self.podLabel) != has(self.gateway)",
+        "arms must have exactly one of podLabel (metrics of the pods) and gateway (metrics of the gateway)",
+    )
+}
+
+/// A Prometheus label.
+pub fn prometheus_label(what: &str) -> Rule {
+    rule(
+        "self.matches('^[a-zA-Z_][a-zA-Z0-9_]*$')",
+        &format!("{what} must be the name of a Prometheus label: letters, digits and '_', not starting with a digit"),
+    )
+}
+
+/// The value of a gateway's label names the Service.
+pub fn names_the_service() -> Rule {
+    rule(
+        "self.contains('$(SERVICE)')",
+        "arms.gateway.value must contain $(SERVICE): without it both arms would be the same series",
+    )
+}
+
+/// Looking more often than once a second finds nothing new and loads the metrics server.
+pub fn interval_from_a_second() -> Rule {
+    rule(
+        "duration(self.interval) >= duration('1s') && duration(self.interval) <= duration('1h')",
+        "analysis.interval must be between 1s and 1h, and at least the scrape interval",
+    )
+}

@@ -1,0 +1,122 @@
+//! Rules that the API server checks before it takes an object (CEL), with what it tells the person who wrote it.
+//!
+//! A rule is a message and an expression. Patterns of the schema would do for many of them, but their message is the
+//! pattern; these say what to write instead. Every message is listed in `docs/kinds.md`, and a test breaks each rule.
+
+pub mod decision;
+pub mod metric;
+pub mod model_rollout;
+pub mod model_version;
+
+use kube::core::Rule;
+
+/// Longest name of the user's Deployment and Service: ours add up to ten characters, and a name ends at 63.
+pub const NAME_LIMIT: usize = 53;
+
+/// A rule with its message.
+fn rule(expression: &str, message: &str) -> Rule {
+    Rule::new(expression).message(message)
+}
+
+/// A lower-case name such as Kubernetes uses for labels.
+pub fn label(what: &str) -> Rule {
+    rule(
+        "self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
+        &format!("{what} must be lower-case letters, digits and '-', starting and ending with a letter or digit"),
+    )
+}
+
+/// The name of an object: a lower-case name, dots allowed.
+pub fn subdomain(what: &str) -> Rule {
+    rule(
+        "self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",
+        &format!("{what} must be the name of an object: lower-case letters, digits, '-' and '.'"),
+    )
+}
+
+/// A name that leaves room for what the operator appends.
+pub fn room_for_suffix(what: &str) -> Rule {
+    rule(
+        &format!("size(self) <= {NAME_LIMIT}"),
+        &format!(
+            "{what} must be at most {NAME_LIMIT} characters: the operator's own objects append up to ten ('-candidate', \
+             '-understudy') and Kubernetes ends names at 63"
+        ),
+    )
+}
+
+/// A value that is chosen once.
+pub fn immutable(what: &str) -> Rule {
+    rule("self == oldSelf", &format!("{what} cannot change: create another ModelRollout for it"))
+}
+
+/// SemVer 2.0 without build metadata, in lower case. Numbers end at nine digits, so that every accepted version can be
+/// compared.
+pub fn semver() -> Rule {
+    rule(
+        "self.matches('^(0|[1-9][0-9]{0,8})[.](0|[1-9][0-9]{0,8})[.](0|[1-9][0-9]{0,8})\
+         (-(0|[1-9][0-9]*|[0-9]*[a-z-][0-9a-z-]*)([.](0|[1-9][0-9]*|[0-9]*[a-z-][0-9a-z-]*))*)?$')",
+        "version must be SemVer 2.0 without build metadata, in lower case, such as 1.4.0 or 2.0.0-rc.1 (no leading 'v', no '+build')",
+    )
+}
+
+/// A SHA-256 digest.
+pub fn digest() -> Rule {
+    rule("self.matches('^sha256:[0-9a-f]{64}$')", "digest must be 'sha256:' and 64 hexadecimal digits in lower case")
+}
+
+/// A reference that does not move: no `latest` or branch name in it.
+pub fn pinned() -> Rule {
+    rule(
+        "!self.matches('(?i)[^:/][/:@=](latest|main|master|head|nightly)([/?#&@]|$)')",
+        "the reference must not contain a moving name (latest, main, master, head, nightly): name a release, a commit or a digest",
+    )
+}
+
+/// An OCI reference carries its digest.
+pub fn oci_by_digest() -> Rule {
+    rule(
+        "!self.matches('^(oci|docker)://') || self.matches('@sha256:[0-9a-f]{64}$')",
+        "an OCI reference must end with its digest (...@sha256:<64 digits>): a tag can be moved",
+    )
+}
+
+/// A reference has a scheme, so that a reader knows how to fetch it.
+pub fn has_scheme() -> Rule {
+    rule(
+        "self.matches('^[a-z][a-z0-9+.-]*://.')",
+        "the reference must be an address with a scheme, such as oci://, s3://, gs://, https:// or file://",
+    )
+}
+
+/// An image by digest.
+pub fn image() -> Rule {
+    rule(
+        "self.matches('^[^ ]+@sha256:[0-9a-f]{64}$')",
+        "image must be pinned by digest (repository@sha256:<64 digits>): a tag can be moved",
+    )
+}
+
+/// A provider's model by its dated name.
+pub fn dated_model() -> Rule {
+    rule(
+        "self.matches('(20[0-9]{2}-[0-9]{2}-[0-9]{2}|20[0-9]{6}|-[0-9]{3,4}$)') && !self.matches('(?i)latest')",
+        "model must be the provider's dated name, such as gpt-4o-2024-08-06: a floating name changes without notice",
+    )
+}
+
+/// The name of an environment variable.
+pub fn env_name() -> Rule {
+    rule(
+        "self.matches('^[-._a-zA-Z][-._a-zA-Z0-9]*$')",
+        "the name of an environment variable is letters, digits, '_', '-' and '.', not starting with a digit",
+    )
+}
+
+/// A length of time that both the API server's rules and we can read; at most eleven years each, so that sums hold.
+pub fn span() -> Rule {
+    rule(
+        "self.matches('^([0-9]{1,5}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?([0-9]{1,6}ms)?$')",
+        "a length of time is whole numbers with units, largest first: 500ms, 30s, 10m, 1h30m (two days are 48h)",
+    )
+}

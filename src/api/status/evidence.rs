@@ -1,0 +1,127 @@
+//! The comparison as it stood at the last look, and the state of its tests.
+
+use chrono::{DateTime, Utc};
+use kube::KubeSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// One metric as it stood at the last look.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct MetricStatus {
+    /// Name of the metric.
+    pub metric: String,
+    /// Pass, Breach, Inconclusive, WarmUp or Unavailable.
+    pub verdict: String,
+    /// Stable's samples and value.
+    #[serde(default)]
+    pub stable: ArmNumbers,
+    /// The candidate's samples and value.
+    #[serde(default)]
+    pub candidate: ArmNumbers,
+    /// Candidate's value over stable's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ratio: Option<String>,
+    /// The value beyond which the candidate is too bad, at stable's present value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<String>,
+    /// Evidence that the candidate is worse than the limit, as odds, and the odds at which traffic is brought back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence_worse: Option<String>,
+    /// Evidence that the candidate is good enough for promotion, as odds, and the odds that are needed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence_good: Option<String>,
+    /// Candidate samples still needed for a verdict, to one digit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub samples_needed: Option<i64>,
+    /// The verdict in one sentence, with its numbers.
+    #[serde(default)]
+    pub message: String,
+}
+
+/// Numbers of one arm.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct ArmNumbers {
+    /// Samples.
+    pub n: i64,
+    /// Value: a share or a mean.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+}
+
+/// The state of the tests of one attempt.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Evidence {
+    /// Start of the grid of looks.
+    pub t0: DateTime<Utc>,
+    /// Length of an interval in milliseconds.
+    pub interval_ms: i64,
+    /// The last look: end of the last interval that has been judged.
+    pub t_k: DateTime<Utc>,
+    /// The last interval with fresh samples of both arms ended here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fresh_at: Option<DateTime<Utc>>,
+    /// Times whose intervals are dropped: warm-ups, changes of the weight, foreign edits.
+    #[serde(default)]
+    pub discarded: Vec<Discarded>,
+    /// Pods of the two arms since the attempt began.
+    #[serde(default)]
+    pub pods: ArmPods,
+    /// Test states by metric.
+    #[serde(default)]
+    pub metrics: Vec<MetricEvidence>,
+    /// Looks in a row, and predicted requests in them, at which the candidate was silent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::api::schema::any_object")]
+    pub silence: Option<Map<String, Value>>,
+}
+
+/// A time whose intervals are dropped.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Discarded {
+    /// From here.
+    pub from: DateTime<Utc>,
+    /// To here; open while nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<DateTime<Utc>>,
+    /// Why.
+    pub reason: String,
+}
+
+/// Pods of the two arms.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct ArmPods {
+    /// Stable's.
+    pub stable: Vec<SeenPod>,
+    /// The candidate's.
+    pub candidate: Vec<SeenPod>,
+}
+
+/// A pod that was seen.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct SeenPod {
+    /// Name of the pod.
+    pub name: String,
+    /// When its process started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started: Option<DateTime<Utc>>,
+}
+
+/// Test state of one metric.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct MetricEvidence {
+    /// Name of the metric.
+    pub name: String,
+    /// Limits, shares of alpha and horizons as fixed at the start of the attempt.
+    #[schemars(schema_with = "crate::api::schema::any_object")]
+    pub plan: Map<String, Value>,
+    /// Logarithms and sums of the tests.
+    #[schemars(schema_with = "crate::api::schema::any_object")]
+    pub state: Map<String, Value>,
+}
