@@ -2,4 +2,5 @@
 
 pub mod analysis;
 pub mod api;
+pub mod cli;
 pub mod measure;

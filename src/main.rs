@@ -1,2 +1,55 @@
-//! The one binary.
-fn main() {}
+//! The one binary: arguments in, one call per subcommand.
+
+use std::io::Write as _;
+
+use clap::{Parser, Subcommand};
+use understudy::cli;
+
+/// Releases model versions safely on Kubernetes: shadow, canary, watch, active, and back in seconds when a version is
+/// worse than the one that serves.
+#[derive(Parser)]
+#[command(name = "understudy", version, about, max_term_width = 100)]
+#[command(after_help = "\
+First steps:
+  understudy crds | kubectl apply --server-side -f -    install the three kinds
+  kubectl explain modelrollout.spec                     read what a rollout can say
+  kubectl get modelrollouts -o wide                     see where rollouts stand, and what they wait for")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Print the CustomResourceDefinitions of ModelVersion, ModelRollout and RolloutDecision.
+    ///
+    /// Pipe them to `kubectl apply --server-side -f -`. Applying a newer version's definitions over older ones is how
+    /// the kinds are upgraded; objects that exist are kept.
+    Crds,
+    /// Print the version of this program.
+    Version,
+}
+
+fn main() -> std::process::ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Crds => cli::crds::all().map_err(|e| e.to_string()).and_then(|text| print(&text)),
+        Command::Version => print(&format!("understudy {}\n", env!("CARGO_PKG_VERSION"))),
+    };
+    match outcome {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("understudy: {message}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}
+
+/// Writes to the terminal or pipe; a reader that has gone away is no failure.
+fn print(text: &str) -> Result<(), String> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(format!("could not write the output: {e}"))
+        }
+        _ => Ok(()),
+    }
+}

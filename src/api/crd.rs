@@ -12,8 +12,7 @@ use serde_json::Value;
 use super::{ModelRollout, ModelVersion, RolloutDecision};
 
 /// An RFC 3339 moment that chrono can read. The API's own check of the format lets odd offsets and fractions pass.
-pub const MOMENT_PATTERN: &str =
-    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$";
+pub const MOMENT_PATTERN: &str = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$";
 
 /// The definitions of the three kinds.
 pub fn crds() -> Vec<CustomResourceDefinition> {

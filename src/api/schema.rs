@@ -29,11 +29,16 @@ pub fn conditions(generator: &mut SchemaGenerator) -> Schema {
 pub fn words(schema: &mut Schema) {
     let Some(variants) = schema.remove("oneOf") else { return };
     let variants = variants.as_array().cloned().unwrap_or_default();
-    let word = |v: &Value| v.get("const").or_else(|| v.pointer("/enum/0")).and_then(Value::as_str).map(str::to_owned);
-    let meaning = |v: &Value| v.get("description").and_then(Value::as_str).unwrap_or_default().replace('\n', " ");
+    let word = |v: &Value| {
+        v.get("const").or_else(|| v.pointer("/enum/0")).and_then(Value::as_str).map(str::to_owned)
+    };
+    let meaning =
+        |v: &Value| v.get("description").and_then(Value::as_str).unwrap_or_default().replace('\n', " ");
     let values: Vec<String> = variants.iter().filter_map(word).collect();
-    let meanings: Vec<String> =
-        variants.iter().filter_map(|v| Some(format!("{}: {}", word(v)?, uncapitalised(&meaning(v))))).collect();
+    let meanings: Vec<String> = variants
+        .iter()
+        .filter_map(|v| Some(format!("{}: {}", word(v)?, uncapitalised(&meaning(v)))))
+        .collect();
     schema.insert("type".into(), "string".into());
     schema.insert("enum".into(), values.into());
     schema.insert("title".into(), meanings.join(" ").into());

@@ -4,9 +4,8 @@ use kube::core::Rule;
 
 /// The record of a decision does not change.
 pub fn unchanged() -> Rule {
-    let optional = ["planHash", "version", "expiresAt"].map(|f| {
-        format!("has(self.{f}) == has(oldSelf.{f}) && (!has(self.{f}) || self.{f} == oldSelf.{f})")
-    });
+    let optional = ["planHash", "version", "expiresAt"]
+        .map(|f| format!("has(self.{f}) == has(oldSelf.{f}) && (!has(self.{f}) || self.{f} == oldSelf.{f})"));
     let required = ["rollout", "action", "by", "reason"].map(|f| format!("self.{f} == oldSelf.{f}"));
     Rule::new([required.join(" && "), optional.join(" && ")].join(" && "))
         .message("a RolloutDecision cannot change, it is a record: create another one")

@@ -39,7 +39,9 @@ pub fn ratio_is_for_shares() -> Rule {
 /// What is promoted is not rolled back at once.
 pub fn proof_not_narrower() -> Rule {
     let not_narrower = |field: &str| {
-        format!("!has(self.worse.{field}) || !has(self.proof.{field}) || self.proof.{field} >= self.worse.{field}")
+        format!(
+            "!has(self.worse.{field}) || !has(self.proof.{field}) || self.proof.{field} >= self.worse.{field}"
+        )
     };
     let fields = ["ratio", "plus", "by"].map(|f| format!("({})", not_narrower(f))).join(" && ");
     rule(
@@ -73,7 +75,9 @@ pub fn one_arm() -> Rule {
 pub fn prometheus_label(what: &str) -> Rule {
     rule(
         "self.matches('^[a-zA-Z_][a-zA-Z0-9_]*$')",
-        &format!("{what} must be the name of a Prometheus label: letters, digits and '_', not starting with a digit"),
+        &format!(
+            "{what} must be the name of a Prometheus label: letters, digits and '_', not starting with a digit"
+        ),
     )
 }
 

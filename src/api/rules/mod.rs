@@ -22,7 +22,9 @@ fn rule(expression: &str, message: &str) -> Rule {
 pub fn label(what: &str) -> Rule {
     rule(
         "self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
-        &format!("{what} must be lower-case letters, digits and '-', starting and ending with a letter or digit"),
+        &format!(
+            "{what} must be lower-case letters, digits and '-', starting and ending with a letter or digit"
+        ),
     )
 }
 
@@ -62,7 +64,10 @@ pub fn semver() -> Rule {
 
 /// A SHA-256 digest.
 pub fn digest() -> Rule {
-    rule("self.matches('^sha256:[0-9a-f]{64}$')", "digest must be 'sha256:' and 64 hexadecimal digits in lower case")
+    rule(
+        "self.matches('^sha256:[0-9a-f]{64}$')",
+        "digest must be 'sha256:' and 64 hexadecimal digits in lower case",
+    )
 }
 
 /// A reference that does not move: no `latest` or branch name in it.

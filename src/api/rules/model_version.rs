@@ -18,9 +18,8 @@ const OPTIONAL: [&str; 9] = [
 
 /// Nothing but `evaluations` changes.
 pub fn unchanged() -> Rule {
-    let optional = OPTIONAL.map(|f| {
-        format!("has(self.{f}) == has(oldSelf.{f}) && (!has(self.{f}) || self.{f} == oldSelf.{f})")
-    });
+    let optional = OPTIONAL
+        .map(|f| format!("has(self.{f}) == has(oldSelf.{f}) && (!has(self.{f}) || self.{f} == oldSelf.{f})"));
     let required = ["model", "version", "weights"].map(|f| format!("self.{f} == oldSelf.{f}"));
     Rule::new([required.join(" && "), optional.join(" && ")].join(" && ")).message(
         "the spec of a ModelVersion cannot change, only evaluations may be appended: register a new version instead",

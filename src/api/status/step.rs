@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-use super::is_zero;
 use super::Slot;
+use super::is_zero;
 
 /// A step: a share that is held for a time.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq)]
