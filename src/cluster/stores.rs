@@ -1,0 +1,209 @@
+//! Everything that is watched, in memory.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim, Pod, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::core::{ApiResource, DeserializeGuard, NamespaceResourceScope, PartialObjectMeta};
+use kube::{Api, Client, Resource};
+use serde::de::DeserializeOwned;
+
+use super::raw::{self, Raw};
+use super::rows::{ClaimRow, NamespaceRow, PodRow, ReplicaSetRow, SliceRow};
+use super::store::{Changed, Progress, Store};
+use super::topics;
+use super::watch::Watch;
+use crate::api::{ModelRollout, ModelVersion, RolloutDecision};
+use crate::telemetry::Metrics;
+
+/// The world as the watches and our own writes know it.
+pub struct Stores {
+    /// Rollouts.
+    pub rollouts: Arc<Store<ModelRollout>>,
+    /// Registered versions.
+    pub versions: Arc<Store<ModelVersion>>,
+    /// Decisions.
+    pub decisions: Arc<Store<RolloutDecision>>,
+    /// Deployments.
+    pub deployments: Arc<Store<Deployment>>,
+    /// ReplicaSets.
+    pub replica_sets: Arc<Store<ReplicaSetRow>>,
+    /// Pods.
+    pub pods: Arc<Store<PodRow>>,
+    /// Services, with who wrote which field.
+    pub services: Arc<Store<Service>>,
+    /// EndpointSlices.
+    pub slices: Arc<Store<SliceRow>>,
+    /// Volume claims.
+    pub claims: Arc<Store<ClaimRow>>,
+    /// HTTPRoutes, with who wrote which field.
+    pub routes: Arc<Store<Raw>>,
+    /// Gateways.
+    pub gateways: Arc<Store<Raw>>,
+    /// GatewayClasses.
+    pub gateway_classes: Arc<Store<Raw>>,
+    /// Namespaces.
+    pub namespaces: Arc<Store<NamespaceRow>>,
+}
+
+impl Stores {
+    /// Empty stores that tell of every change.
+    pub fn new(changed: &Changed) -> Self {
+        let tell = || changed.clone();
+        Self {
+            rollouts: Arc::new(Store::new("modelrollouts", topics::rollout, tell())),
+            versions: Arc::new(Store::new("modelversions", topics::version, tell())),
+            decisions: Arc::new(Store::new("rolloutdecisions", topics::decision, tell())),
+            deployments: Arc::new(Store::new("deployments", topics::deployment, tell())),
+            replica_sets: Arc::new(Store::new("replicasets", topics::replica_set, tell())),
+            pods: Arc::new(Store::new("pods", topics::pod, tell())),
+            services: Arc::new(Store::new("services", topics::service, tell())),
+            slices: Arc::new(Store::new("endpointslices", topics::slice, tell())),
+            claims: Arc::new(Store::new("persistentvolumeclaims", topics::claim, tell())),
+            routes: Arc::new(Store::new("httproutes", topics::route, tell())),
+            gateways: Arc::new(Store::new("gateways", topics::gateway, tell())),
+            gateway_classes: Arc::new(Store::new("gatewayclasses", topics::gateway_class, tell())),
+            namespaces: Arc::new(Store::new("namespaces", topics::namespace, tell())),
+        }
+    }
+
+    /// Starts every watch. No namespaces named: all of them.
+    pub fn watch(&self, client: &Client, namespaces: &[String], metrics: &Metrics) {
+        let start = Start { client, namespaces, metrics };
+        start.ours(&self.rollouts);
+        start.ours(&self.versions);
+        start.ours(&self.decisions);
+        start.ours(&self.deployments);
+        start.typed(&self.replica_sets, PartialObjectMeta::<ReplicaSet>::into);
+        start.typed(&self.pods, Pod::into);
+        start.typed(&self.services, |service: Service| service);
+        start.typed(&self.slices, EndpointSlice::into);
+        start.typed(&self.claims, PersistentVolumeClaim::into);
+        start.routes(&self.routes);
+        // Gateways often live in a namespace of their own, so they are watched everywhere.
+        start.everywhere(&self.gateways, &raw::gateway());
+        start.everywhere(&self.gateway_classes, &raw::gateway_class());
+        start.namespaces(&self.namespaces);
+    }
+
+    /// What keeps the stores from being complete, for people; empty when all is there.
+    pub fn missing(&self) -> Vec<String> {
+        self.progress().into_iter().filter_map(Progress::missing).collect()
+    }
+
+    /// Kinds that the API server does not know.
+    pub fn absent(&self) -> Vec<&'static str> {
+        self.progress().into_iter().filter(|p| p.is_absent()).map(|p| p.kind).collect()
+    }
+
+    fn progress(&self) -> [&Progress; 13] {
+        [
+            &self.rollouts.progress,
+            &self.versions.progress,
+            &self.decisions.progress,
+            &self.deployments.progress,
+            &self.replica_sets.progress,
+            &self.pods.progress,
+            &self.services.progress,
+            &self.slices.progress,
+            &self.claims.progress,
+            &self.routes.progress,
+            &self.gateways.progress,
+            &self.gateway_classes.progress,
+            &self.namespaces.progress,
+        ]
+    }
+}
+
+/// Without who wrote which field: for kinds where nobody asks.
+fn lean<K: Resource>(mut object: K) -> K {
+    object.meta_mut().managed_fields = None;
+    object
+}
+
+fn lean_raw(mut object: Raw) -> Raw {
+    object.drop_managed_fields();
+    object
+}
+
+struct Start<'a> {
+    client: &'a Client,
+    namespaces: &'a [String],
+    metrics: &'a Metrics,
+}
+
+impl Start<'_> {
+    fn ours<K>(&self, store: &Arc<Store<K>>)
+    where
+        K: Resource<Scope = NamespaceResourceScope>
+            + Clone
+            + DeserializeOwned
+            + Debug
+            + Send
+            + Sync
+            + 'static,
+        K::DynamicType: Default,
+    {
+        self.typed(store, lean::<K>);
+    }
+
+    fn typed<K, T>(&self, store: &Arc<Store<T>>, keep: fn(K) -> T)
+    where
+        K: Resource<Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug + Send + 'static,
+        K::DynamicType: Default,
+        T: Send + Sync + 'static,
+    {
+        if self.namespaces.is_empty() {
+            self.spawn(store, Api::all(self.client.clone()), None, None, keep);
+        }
+        for namespace in self.namespaces {
+            let api = Api::namespaced(self.client.clone(), namespace);
+            self.spawn(store, api, Some(namespace.clone()), None, keep);
+        }
+    }
+
+    fn routes(&self, store: &Arc<Store<Raw>>) {
+        let kind = raw::http_route();
+        if self.namespaces.is_empty() {
+            self.spawn(store, Api::all_with(self.client.clone(), &kind), None, None, |object: Raw| object);
+        }
+        for namespace in self.namespaces {
+            let api = Api::namespaced_with(self.client.clone(), namespace, &kind);
+            self.spawn(store, api, Some(namespace.clone()), None, |object: Raw| object);
+        }
+    }
+
+    fn everywhere(&self, store: &Arc<Store<Raw>>, kind: &ApiResource) {
+        self.spawn(store, Api::all_with(self.client.clone(), kind), None, None, lean_raw);
+    }
+
+    fn namespaces(&self, store: &Arc<Store<NamespaceRow>>) {
+        let keep: fn(PartialObjectMeta<Namespace>) -> NamespaceRow = Into::into;
+        if self.namespaces.is_empty() {
+            self.spawn(store, Api::all(self.client.clone()), None, None, keep);
+        }
+        for name in self.namespaces {
+            let api = Api::all(self.client.clone());
+            // A scope that no key has: the list of one name says nothing about the others.
+            self.spawn(store, api, Some("-".to_owned()), Some(name.clone()), keep);
+        }
+    }
+
+    fn spawn<K, T>(
+        &self,
+        store: &Arc<Store<T>>,
+        api: Api<DeserializeGuard<K>>,
+        scope: Option<String>,
+        only: Option<String>,
+        keep: fn(K) -> T,
+    ) where
+        K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+        T: Send + Sync + 'static,
+    {
+        store.progress.started();
+        let watch = Watch { store: store.clone(), scope, only, metrics: self.metrics.clone() };
+        tokio::spawn(watch.follow(api, keep));
+    }
+}

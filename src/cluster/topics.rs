@@ -1,0 +1,167 @@
+//! What a change is about, as far as it tells which rollouts look at it.
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Service;
+
+use super::raw::Raw;
+use super::rows::{ClaimRow, NamespaceRow, PodRow, ReplicaSetRow, SliceRow};
+use super::shelf::{Change, Key};
+use crate::api::{ModelRollout, ModelVersion, RolloutDecision};
+
+/// What changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Topic {
+    /// A rollout: spec, status, metadata.
+    Rollout(Key),
+    /// A rollout of this namespace came, went, or claims something else: the others may be concerned.
+    Claims(String),
+    /// A registered version.
+    Version(Key),
+    /// Some version of this model, in this namespace.
+    Model(Key),
+    /// A decision about the rollout of that key.
+    Decision(Key),
+    /// A Deployment.
+    Deployment(Key),
+    /// Pod labels of some Deployment of the namespace.
+    PodLabels(String),
+    /// A ReplicaSet or a pod of that Deployment.
+    Workload(Key),
+    /// A pod of that ReplicaSet.
+    ReplicaSet(Key),
+    /// Some Service of the namespace.
+    Services(String),
+    /// Endpoints of that Service.
+    Endpoints(Key),
+    /// Volume claims of the namespace.
+    Claim(String),
+    /// A route.
+    Route(Key),
+    /// A Gateway.
+    Gateway(Key),
+    /// A GatewayClass.
+    GatewayClass,
+    /// The namespace itself.
+    Namespace(String),
+}
+
+/// Topics of an object before and after.
+fn both<T>((key, old, new): &Change<T>, topic: impl Fn(&Key, &T) -> Option<Topic>) -> Vec<Topic> {
+    let mut all: Vec<Topic> = [old, new].into_iter().flatten().filter_map(|o| topic(key, o)).collect();
+    all.dedup();
+    all
+}
+
+/// The same for what we keep only facts of: one that reads as before concerns nobody.
+fn facts<T: PartialEq>(change: &Change<T>, topic: impl Fn(&Key, &T) -> Option<Topic>) -> Vec<Topic> {
+    if change.1 == change.2 { Vec::new() } else { both(change, topic) }
+}
+
+fn beside(key: &Key, name: &str) -> Key {
+    Key::new(key.namespace.clone(), name)
+}
+
+/// Of a rollout.
+pub fn rollout(change: &Change<ModelRollout>) -> Vec<Topic> {
+    let (key, old, new) = change;
+    let claim = |r: &ModelRollout| {
+        (r.metadata.uid.clone(), r.metadata.generation, r.metadata.deletion_timestamp.is_some())
+    };
+    let mut topics = vec![Topic::Rollout(key.clone())];
+    if old.as_deref().map(claim) != new.as_deref().map(claim) {
+        topics.push(Topic::Claims(key.namespace.clone()));
+    }
+    for rollout in [old, new].into_iter().flatten() {
+        for version in versions_named(rollout) {
+            let topic = Topic::Version(beside(key, &format!("{}-{version}", rollout.spec.model)));
+            if !topics.contains(&topic) {
+                topics.push(topic);
+            }
+        }
+    }
+    topics
+}
+
+/// The versions that a rollout has brought somewhere; their status says where.
+fn versions_named(rollout: &ModelRollout) -> Vec<&str> {
+    let status = rollout.status.as_ref();
+    let active = status.and_then(|s| s.active.as_ref()).map(|a| a.version.as_str());
+    let candidate = status.and_then(|s| s.candidate.as_ref()).map(|c| c.version.as_str());
+    let rejected = status.iter().flat_map(|s| s.rejected.iter()).map(|r| r.version.as_str());
+    let history = status.iter().flat_map(|s| s.history.last()).map(|h| h.version.as_str());
+    let spec = rollout.spec.version.as_str();
+    [active, candidate, Some(spec)].into_iter().flatten().chain(rejected).chain(history).collect()
+}
+
+/// Of a registered version.
+pub fn version(change: &Change<ModelVersion>) -> Vec<Topic> {
+    let mut topics = both(change, |k, v| Some(Topic::Model(beside(k, &v.spec.model))));
+    topics.push(Topic::Version(change.0.clone()));
+    topics
+}
+
+/// Of a decision.
+pub fn decision(change: &Change<RolloutDecision>) -> Vec<Topic> {
+    both(change, |k, d| Some(Topic::Decision(beside(k, &d.spec.rollout))))
+}
+
+/// Of a Deployment.
+pub fn deployment((key, old, new): &Change<Deployment>) -> Vec<Topic> {
+    let labels = |d: &Deployment| {
+        let metadata = d.spec.as_ref().and_then(|s| s.template.metadata.as_ref());
+        metadata.and_then(|m| m.labels.clone())
+    };
+    let mut topics = vec![Topic::Deployment(key.clone())];
+    if old.as_deref().map(labels) != new.as_deref().map(labels) {
+        topics.push(Topic::PodLabels(key.namespace.clone()));
+    }
+    topics
+}
+
+/// Of a ReplicaSet.
+pub fn replica_set(change: &Change<ReplicaSetRow>) -> Vec<Topic> {
+    facts(change, |k, r| Some(Topic::Workload(beside(k, r.deployment.as_deref()?))))
+}
+
+/// Of a pod.
+pub fn pod(change: &Change<PodRow>) -> Vec<Topic> {
+    facts(change, |k, p| match &p.workload {
+        Some((workload, slot)) => Some(Topic::Workload(beside(k, &slot.deployment(workload)))),
+        None => p.replica_set.as_deref().map(|r| Topic::ReplicaSet(beside(k, r))),
+    })
+}
+
+/// Of a Service.
+pub fn service(change: &Change<Service>) -> Vec<Topic> {
+    both(change, |k, _| Some(Topic::Services(k.namespace.clone())))
+}
+
+/// Of an EndpointSlice.
+pub fn slice(change: &Change<SliceRow>) -> Vec<Topic> {
+    facts(change, |k, s| Some(Topic::Endpoints(beside(k, &s.service))))
+}
+
+/// Of a volume claim.
+pub fn claim(change: &Change<ClaimRow>) -> Vec<Topic> {
+    facts(change, |k, _| Some(Topic::Claim(k.namespace.clone())))
+}
+
+/// Of a route.
+pub fn route(change: &Change<Raw>) -> Vec<Topic> {
+    both(change, |k, _| Some(Topic::Route(k.clone())))
+}
+
+/// Of a Gateway.
+pub fn gateway(change: &Change<Raw>) -> Vec<Topic> {
+    both(change, |k, _| Some(Topic::Gateway(k.clone())))
+}
+
+/// Of a GatewayClass.
+pub fn gateway_class(change: &Change<Raw>) -> Vec<Topic> {
+    both(change, |_, _| Some(Topic::GatewayClass))
+}
+
+/// Of a namespace.
+pub fn namespace(change: &Change<NamespaceRow>) -> Vec<Topic> {
+    facts(change, |k, _| Some(Topic::Namespace(k.name.clone())))
+}

@@ -1,0 +1,116 @@
+//! One watch: from the API server into a store, for ever.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use futures::StreamExt;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::core::DeserializeGuard;
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Api, Resource};
+use serde::de::DeserializeOwned;
+
+use super::shelf::Key;
+use super::store::Store;
+use crate::telemetry::Metrics;
+
+/// Seconds after which a watch is asked anew: a connection that died in silence is noticed within five seconds more.
+const WATCH_SECONDS: u32 = 29;
+
+/// A watch of one kind, in one namespace or in all.
+pub struct Watch<T> {
+    /// Where the objects go.
+    pub store: Arc<Store<T>>,
+    /// The namespace whose objects a full list replaces; `None` for all.
+    pub scope: Option<String>,
+    /// Only the object of this name.
+    pub only: Option<String>,
+    /// Counters.
+    pub metrics: Metrics,
+}
+
+impl<T: Send + Sync + 'static> Watch<T> {
+    /// Follows the kind until the process ends. An object that cannot be read is left out and named in the log.
+    pub async fn follow<K>(self, api: Api<DeserializeGuard<K>>, keep: fn(K) -> T)
+    where
+        K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+    {
+        let mut config = watcher::Config::default().timeout(WATCH_SECONDS);
+        if let Some(name) = &self.only {
+            config = config.fields(&format!("metadata.name={name}"));
+        }
+        let mut first = true;
+        let mut listed = Vec::new();
+        let mut stream = watcher(api, config).default_backoff().boxed();
+        while let Some(event) = stream.next().await {
+            match event {
+                Ok(Event::Init) => listed.clear(),
+                Ok(Event::InitApply(object)) => listed.extend(self.read(object, keep)),
+                Ok(Event::InitDone) => {
+                    self.store.replace(self.scope.as_deref(), std::mem::take(&mut listed));
+                    self.store.progress.synced(std::mem::take(&mut first));
+                }
+                Ok(Event::Apply(object)) => {
+                    let meta = object.meta().clone();
+                    match self.read(object, keep) {
+                        Some((meta, value)) => self.store.put(&meta, value),
+                        None => self.store.remove(&meta),
+                    }
+                }
+                Ok(Event::Delete(object)) => self.store.remove(object.meta()),
+                Err(error) => self.failed(&error),
+            }
+        }
+    }
+
+    fn read<K: Resource>(&self, object: DeserializeGuard<K>, keep: fn(K) -> T) -> Option<(ObjectMeta, T)> {
+        match object.0 {
+            Ok(object) => {
+                let mut meta = object.meta().clone();
+                meta.managed_fields = None;
+                Some((meta, keep(object)))
+            }
+            Err(invalid) => {
+                let kind = self.store.progress.kind;
+                self.metrics.unreadable(kind);
+                tracing::error!(kind, object = %Key::of(&invalid.metadata), error = %invalid.error,
+                    "an object cannot be read and is left out; the others go on");
+                None
+            }
+        }
+    }
+
+    fn failed(&self, error: &watcher::Error) {
+        let progress = &self.store.progress;
+        let kind = progress.kind;
+        if is_absent(error) {
+            if progress.absent() {
+                tracing::warn!(
+                    kind,
+                    "the API server does not know this kind; it is asked again at least every 30 s"
+                );
+                self.store.replace(self.scope.as_deref(), Vec::new());
+            }
+            return;
+        }
+        self.metrics.watch_failed(kind);
+        match progress.failed(error.to_string()) {
+            1 => tracing::warn!(kind, %error, "a watch failed; it is tried again"),
+            failures => tracing::debug!(kind, %error, failures, "a watch failed again"),
+        }
+    }
+}
+
+/// The kind is not installed.
+fn is_absent(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status.code == 404,
+        watcher::Error::InitialListFailed(_)
+        | watcher::Error::WatchStartFailed(_)
+        | watcher::Error::WatchError(_)
+        | watcher::Error::WatchFailed(_)
+        | watcher::Error::NoResourceVersion => false,
+    }
+}

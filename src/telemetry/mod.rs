@@ -1,0 +1,6 @@
+//! What the operator tells about itself: logs and metrics.
+
+pub mod log;
+pub mod metrics;
+
+pub use metrics::Metrics;
