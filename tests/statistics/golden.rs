@@ -190,12 +190,7 @@ fn check(name: &str) -> usize {
         // Through the saved form at every look: what a restart reads must be the same state.
         let saved = serde_json::to_string(&state).unwrap();
         let (next, verdict) = advance(&plan, &serde_json::from_str(&saved).unwrap(), &one);
-        assert!(
-            (verdict.log_bad - want.bad).abs() <= 1e-6,
-            "{at}: bad {} for {}",
-            verdict.log_bad,
-            want.bad
-        );
+        assert!((verdict.log_bad - want.bad).abs() <= 1e-6, "{at}: bad {} for {}", verdict.log_bad, want.bad);
         assert!((verdict.log_ok - want.ok).abs() <= 1e-6, "{at}: ok {} for {}", verdict.log_ok, want.ok);
         assert_eq!(decision(&verdict.outcome), want.decision, "{at}: {:?}", verdict.outcome);
         assert_eq!((verdict.candidate.n, verdict.stable.n), (want.n_cand, want.n_base), "{at}");
