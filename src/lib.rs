@@ -3,7 +3,6 @@
 pub mod analysis;
 pub mod api;
 pub mod cli;
-pub mod cluster;
 pub mod measure;
 pub mod registry;
 pub mod telemetry;
