@@ -16,7 +16,9 @@ use super::{Failure, Via};
 /// What the gateway noted of one request.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct Entry {
-    request_id: String,
+    /// The header as the client sent it; Envoy keeps it.
+    #[serde(alias = "x_request_id")]
+    request_id: Option<String>,
     /// The pod's address; none when no upstream was chosen.
     #[serde(default)]
     pub upstream_host: Option<String>,
@@ -66,7 +68,8 @@ impl AccessLog {
             }
             // A line that is being written is whole at the next reading.
             let Ok(entry) = serde_json::from_str::<Entry>(&line) else { continue };
-            if let Some(sequence) = sequence_of(&entry.request_id, recording.run) {
+            let id = entry.request_id.as_deref().unwrap_or_default();
+            if let Some(sequence) = sequence_of(id, recording.run) {
                 entries.insert(sequence, entry);
             }
         }

@@ -61,7 +61,7 @@ impl Story {
             (request_id(RUN, sequence), if let Outcome::Answered(code) = outcome { code } else { 0 });
         writeln!(
             self.log,
-            r#"{{"@timestamp":"2026-11-21T00:00:00Z","request_id":"{id}","upstream_host":{host},"upstream_cluster":"c","response_code":{code},"response_flags":"{flags}"}}"#
+            r#"{{"@timestamp":"1795219200.000000","x_request_id":"{id}","upstream_host":{host},"upstream_cluster":"c","response_code":{code},"response_flags":"{flags}"}}"#
         )
         .expect("a string grows");
     }
