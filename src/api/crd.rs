@@ -49,6 +49,9 @@ fn finish(schema: &mut JSONSchemaProps) {
     if let Some(values) = &mut schema.enum_ {
         values.retain(|v| v.0 != Value::Null);
     }
+    if let Some(description) = &mut schema.description {
+        *description = description.split_whitespace().collect::<Vec<_>>().join(" ");
+    }
     explain_values(schema);
     bound_numbers(schema);
     if schema.format.as_deref() == Some("date-time") {

@@ -2,9 +2,7 @@
 
 use kube::core::Rule;
 
-fn rule(expression: &str, message: &str) -> Rule {
-    Rule::new(expression).message(message)
-}
+use super::{readable, rule};
 
 /// Metrics are told apart by name.
 pub fn unique_names() -> Rule {
@@ -92,7 +90,10 @@ pub fn names_the_service() -> Rule {
 /// Looking more often than once a second finds nothing new and loads the metrics server.
 pub fn interval_from_a_second() -> Rule {
     rule(
-        "duration(self.interval) >= duration('1s') && duration(self.interval) <= duration('1h')",
+        &format!(
+            "!{} || (duration(self.interval) >= duration('1s') && duration(self.interval) <= duration('1h'))",
+            readable("self.interval")
+        ),
         "analysis.interval must be between 1s and 1h, and at least the scrape interval",
     )
 }

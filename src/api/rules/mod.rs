@@ -52,12 +52,16 @@ pub fn immutable(what: &str) -> Rule {
     rule("self == oldSelf", &format!("{what} cannot change: create another ModelRollout for it"))
 }
 
-/// SemVer 2.0 without build metadata, in lower case. Numbers end at nine digits, so that every accepted version can be
-/// compared.
+/// A number of a version. It ends at nine digits, so that every accepted version can be compared.
+const NUMBER: &str = "(0|[1-9][0-9]{0,8})";
+/// What follows the hyphen in a version, in lower case.
+const PRE_RELEASE: &str =
+    "(0|[1-9][0-9]*|[0-9]*[a-z-][0-9a-z-]*)([.](0|[1-9][0-9]*|[0-9]*[a-z-][0-9a-z-]*))*";
+
+/// SemVer 2.0 without build metadata, in lower case.
 pub fn semver() -> Rule {
     rule(
-        "self.matches('^(0|[1-9][0-9]{0,8})[.](0|[1-9][0-9]{0,8})[.](0|[1-9][0-9]{0,8})\
-         (-(0|[1-9][0-9]*|[0-9]*[a-z-][0-9a-z-]*)([.](0|[1-9][0-9]*|[0-9]*[a-z-][0-9a-z-]*))*)?$')",
+        &format!("self.matches('^{NUMBER}[.]{NUMBER}[.]{NUMBER}(-{PRE_RELEASE})?$')"),
         "version must be SemVer 2.0 without build metadata, in lower case, such as 1.4.0 or 2.0.0-rc.1 (no leading 'v', no '+build')",
     )
 }
@@ -118,10 +122,28 @@ pub fn env_name() -> Rule {
     )
 }
 
-/// A length of time that both the API server's rules and we can read; at most eleven years each, so that sums hold.
+/// What a length of time looks like; at most eleven years for each unit, so that sums hold. No days: CEL has none.
+const SPAN: &str = "^([0-9]{1,5}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?([0-9]{1,6}ms)?$";
+
+/// A length of time that both the API server's rules and we can read.
 pub fn span() -> Rule {
     rule(
-        "self.matches('^([0-9]{1,5}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?([0-9]{1,6}ms)?$')",
+        &readable("self"),
         "a length of time is whole numbers with units, largest first: 500ms, 30s, 10m, 1h30m (two days are 48h)",
+    )
+}
+
+/// Whether a field is a length of time. Rules that compute with one ask this first: what cannot be read has its own
+/// message, and an error from the computation would only hide it.
+fn readable(field: &str) -> String {
+    format!("{field}.matches('{SPAN}')")
+}
+
+/// A range of versions: comparators of SemVer, separated by commas.
+pub fn range() -> Rule {
+    let comparator = format!("(=|>|>=|<|<=|[~^])? *{NUMBER}([.]{NUMBER}([.]{NUMBER}(-{PRE_RELEASE})?)?)?");
+    rule(
+        &format!("self.matches('^{comparator}( *, *{comparator})*$')"),
+        "a dependency's version must be a range such as '>=2.1, <3' or '^1.4'",
     )
 }

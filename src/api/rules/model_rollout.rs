@@ -2,9 +2,7 @@
 
 use kube::core::Rule;
 
-fn rule(expression: &str, message: &str) -> Rule {
-    Rule::new(expression).message(message)
-}
+use super::{readable, rule};
 
 /// The steps rise.
 pub fn steps_rise() -> Rule {
@@ -22,11 +20,24 @@ pub fn last_step_leaves_control() -> Rule {
     )
 }
 
-/// Evidence of a step needs the warm-up and two looks, because two looks in a row decide.
+/// The shortest time in which something can be decided: the warm-up and two looks, because two in a row decide.
+const NEEDED: &str =
+    "duration(self.analysis.warmUp) + duration(self.analysis.interval) + duration(self.analysis.interval)";
+
+/// A rule over lengths of time that says nothing when one of them cannot be read.
+fn when_readable(fields: &[&str], expression: &str) -> String {
+    let unreadable = fields.iter().map(|f| format!("!{}", readable(f)));
+    unreadable.chain([format!("({expression})")]).collect::<Vec<_>>().join(" || ")
+}
+
+/// A step is held long enough to be judged.
 pub fn holds_long_enough() -> Rule {
+    let step = when_readable(&["s.hold"], &format!("duration(s.hold) >= {NEEDED}"));
     rule(
-        "self.strategy.canary.steps.all(s, duration(s.hold) >= \
-         duration(self.analysis.warmUp) + duration(self.analysis.interval) + duration(self.analysis.interval))",
+        &when_readable(
+            &["self.analysis.warmUp", "self.analysis.interval"],
+            &format!("self.strategy.canary.steps.all(s, {step})"),
+        ),
         "every canary step's hold must be at least analysis.warmUp + 2 x analysis.interval: nothing can be decided in less",
     )
 }
@@ -34,8 +45,13 @@ pub fn holds_long_enough() -> Rule {
 /// The same for the watch, which may also be left out.
 pub fn watch_long_enough() -> Rule {
     rule(
-        "duration(self.strategy.watch.duration) == duration('0s') || duration(self.strategy.watch.duration) >= \
-         duration(self.analysis.warmUp) + duration(self.analysis.interval) + duration(self.analysis.interval)",
+        &when_readable(
+            &["self.analysis.warmUp", "self.analysis.interval", "self.strategy.watch.duration"],
+            &format!(
+                "duration(self.strategy.watch.duration) == duration('0s') \
+                 || duration(self.strategy.watch.duration) >= {NEEDED}"
+            ),
+        ),
         "strategy.watch.duration must be 0s (no watch) or at least analysis.warmUp + 2 x analysis.interval: nothing can be decided in less",
     )
 }
