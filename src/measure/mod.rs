@@ -1,8 +1,24 @@
 //! Where the numbers come from: metric sources. I/O only; what the numbers mean is decided in [`crate::analysis`].
 //!
-//! A source answers one question, "the raw samples of these selectors over this window", and its answer is typed: series,
+//! A source answers one question, "the raw samples of this selector over this window", and its answer is typed: series,
 //! no data, or an error with a class. Servers are named in the operator's configuration and never by a tenant.
+//! [`metric::read`] asks it for all selectors of one metric and both arms.
 
+pub mod metric;
+pub mod prometheus;
+pub mod promql;
+pub mod recorded;
+mod reply;
 pub mod source;
+mod sources;
+pub mod window;
 
-pub use source::{ArmMatcher, ErrorClass, Query, Reading, Server, Source, SourceError};
+pub use metric::{Arms, MetricError, MetricSamples, MetricSelectors, read};
+pub use prometheus::{Limits, Prometheus, install_tls_provider};
+pub use promql::{ScopeError, Scoped, scope};
+pub use recorded::Recorded;
+pub use source::{
+    ArmMatcher, ErrorClass, Query, Reading, Series, Server, Source, SourceError, scrape_interval,
+};
+pub use sources::Sources;
+pub use window::window;

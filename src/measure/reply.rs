@@ -1,0 +1,115 @@
+//! What Prometheus answers, read strictly. Pure.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::source::{ErrorClass, Series, SourceError};
+
+/// Characters of a server's own error text that are shown.
+const SHOWN: usize = 200;
+
+#[derive(Deserialize)]
+struct Reply {
+    status: String,
+    data: Option<Data>,
+    #[serde(default)]
+    error: String,
+    #[serde(default, rename = "errorType")]
+    error_type: String,
+    #[serde(default)]
+    warnings: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Data {
+    #[serde(rename = "resultType")]
+    result_type: String,
+    result: serde_json::Value,
+}
+
+#[derive(Deserialize)]
+struct RawSeries {
+    metric: BTreeMap<String, String>,
+    #[serde(default)]
+    values: Vec<(f64, String)>,
+    #[serde(default)]
+    histograms: Vec<serde_json::Value>,
+}
+
+fn bad(message: impl Into<String>) -> SourceError {
+    SourceError { class: ErrorClass::BadReply, message: message.into() }
+}
+
+/// A server's text, in one line of bounded length.
+fn shown(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(SHOWN).collect()
+}
+
+/// The series of a successful answer.
+///
+/// # Errors
+/// [`ErrorClass::BadReply`] for anything but a matrix; [`ErrorClass::Partial`] when the server warns that data are missing.
+pub fn samples(body: &[u8]) -> Result<Vec<Series>, SourceError> {
+    let reply: Reply = serde_json::from_slice(body)
+        .map_err(|_| bad("the answer is not Prometheus JSON: check the configured address"))?;
+    if reply.status != "success" {
+        return Err(refused(&reply));
+    }
+    if let Some(warning) = reply.warnings.first() {
+        let message = format!("the answer is incomplete: {}", shown(warning));
+        return Err(SourceError { class: ErrorClass::Partial, message });
+    }
+    let data = reply.data.ok_or_else(|| bad("the answer has no data"))?;
+    if data.result_type != "matrix" {
+        return Err(bad(format!("the answer is a {}, not raw samples", shown(&data.result_type))));
+    }
+    let raw: Vec<RawSeries> =
+        serde_json::from_value(data.result).map_err(|_| bad("the samples of the answer cannot be read"))?;
+    raw.into_iter().map(series).collect()
+}
+
+fn series(raw: RawSeries) -> Result<Series, SourceError> {
+    if !raw.histograms.is_empty() {
+        return Err(bad("native histograms are not read: let Prometheus keep the classic buckets as well"));
+    }
+    let samples: Result<Vec<(i64, f64)>, SourceError> = raw.values.into_iter().map(sample).collect();
+    Ok(Series { labels: raw.metric, samples: samples? })
+}
+
+fn sample((at, value): (f64, String)) -> Result<(i64, f64), SourceError> {
+    let value = value.parse().map_err(|_| bad("a sample of the answer is not a number"))?;
+    if !at.is_finite() || at.abs() > 1e11 {
+        return Err(bad("a sample of the answer has no valid time"));
+    }
+    Ok(((at * 1000.0).round() as i64, value))
+}
+
+/// The meaning of an HTTP status that is not 200.
+pub fn refusal(status: u16, body: &[u8]) -> SourceError {
+    let reply: Option<Reply> = serde_json::from_slice(body).ok();
+    let own = reply.as_ref().map_or(String::new(), |reply| format!(": {}", shown(&reply.error)));
+    let (class, message) = match status {
+        300..400 => {
+            (ErrorClass::BadReply, format!("answers with a redirect ({status}), which is not followed"))
+        }
+        400 | 422 => match reply {
+            Some(reply) => return refused(&reply),
+            None => (ErrorClass::BadReply, format!("answers {status}, and not as Prometheus does")),
+        },
+        401 | 403 => (ErrorClass::Denied, format!("denies access ({status}): check the token")),
+        404 | 405 => (ErrorClass::BadReply, format!("has no query API at this address ({status})")),
+        429 | 500.. => (ErrorClass::Unreachable, format!("cannot answer now ({status}){own}")),
+        _ => (ErrorClass::BadReply, format!("answers {status}")),
+    };
+    SourceError { class, message }
+}
+
+fn refused(reply: &Reply) -> SourceError {
+    let class = match reply.error_type.as_str() {
+        "timeout" | "canceled" => ErrorClass::Timeout,
+        "unavailable" | "internal" | "too_many_requests" => ErrorClass::Unreachable,
+        _ => ErrorClass::BadQuery,
+    };
+    SourceError { class, message: format!("refuses the query: {}", shown(&reply.error)) }
+}
