@@ -6,3 +6,4 @@ pub mod cli;
 pub mod measure;
 pub mod registry;
 pub mod telemetry;
+pub mod workload;

@@ -1,0 +1,9 @@
+//! Slots: what runs in them, how their pods are told apart, and which Services lead to them.
+//!
+//! Everything here is computed from objects that are passed in. This module knows no API server and no clock.
+
+pub mod capacity;
+pub mod labels;
+pub mod services;
+pub mod slot;
+pub mod template;
