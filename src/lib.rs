@@ -6,4 +6,5 @@ pub mod cli;
 pub mod measure;
 pub mod registry;
 pub mod telemetry;
+pub mod traffic;
 pub mod workload;
