@@ -136,7 +136,7 @@ impl Draft {
 }
 
 fn pointer(parts: &[&str]) -> PointerBuf {
-    PointerBuf::from_tokens(parts)
+    PointerBuf::from_tokens(parts.iter().copied())
 }
 
 /// Resource version, name or another text of an object's metadata.
