@@ -1,9 +1,31 @@
 //! The rollout as a state machine. Pure: it knows the world only as an [`observed::Observed`] value, which holds the
 //! time too, and changes it only by a [`plan::Plan`].
 
+mod adoption;
+mod capacity;
+mod check;
+mod clean;
+mod conditions;
+mod decide;
+mod decisions;
+mod draft;
+mod evidence;
+mod expedite;
 pub mod observed;
+mod phases;
 pub mod plan;
 pub mod questions;
+mod rejected;
+mod rollback;
+mod route;
+mod selectors;
+mod target;
+pub mod world;
 
+pub use check::{Violation, check, may_follow};
+pub use decide::decide;
 pub use observed::Observed;
 pub use plan::{Action, Event, Plan};
+pub use questions::{Answer, Answers, Question, questions};
+
+use draft::Draft;

@@ -49,6 +49,8 @@ pub struct Observed {
     pub warm_route: Option<Value>,
     /// The Gateways that the route names as parents.
     pub gateways: Vec<GatewayFacts>,
+    /// When the API server answered our last write of the user's route, as far as this process knows.
+    pub route_written_at: Option<DateTime<Utc>>,
     /// Answers to the questions that the rollout asked of Prometheus in this pass.
     pub answers: Answers,
 }

@@ -72,10 +72,18 @@ pub struct Evidence {
     /// Test states by metric.
     #[serde(default)]
     pub metrics: Vec<MetricEvidence>,
-    /// Looks in a row, and predicted requests in them, at which the candidate was silent.
+    /// The scrape interval in milliseconds, as measured from the samples.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "crate::api::schema::any_object")]
-    pub silence: Option<Map<String, Value>>,
+    pub scrape_ms: Option<i64>,
+    /// When Prometheus was last asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_at: Option<DateTime<Utc>>,
+    /// Prometheus has been seen to scrape the candidate's pods.
+    #[serde(default)]
+    pub candidate_scraped: bool,
+    /// Twice stable's p99 in milliseconds: a warm-up is never shorter.
+    #[serde(default)]
+    pub tail_ms: i64,
 }
 
 /// A time whose intervals are dropped.
@@ -87,8 +95,9 @@ pub struct Discarded {
     /// To here; open while nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<DateTime<Utc>>,
-    /// Why.
-    pub reason: String,
+    /// A foreign edit: nothing reads such intervals. Otherwise a warm-up, which the coarse guard reads all the same.
+    #[serde(default)]
+    pub foreign: bool,
 }
 
 /// Pods of the two arms.

@@ -13,16 +13,24 @@ use super::is_zero;
 pub struct StepStatus {
     /// Number of the canary step, from 0; 0 in shadow and watch.
     pub index: i32,
-    /// Percent of the traffic that the candidate is to get.
+    /// Percent of the traffic that the candidate is to get in this step.
     pub weight: i32,
+    /// Percent that the operator has decided to set now: the step's, or less while pods are missing.
+    #[serde(default)]
+    pub set: i32,
+    /// When it was decided to set that.
+    pub set_at: DateTime<Utc>,
+    /// What was set has been read back from the route; from then on less on the route is somebody else's edit.
+    #[serde(default)]
+    pub written: bool,
+    /// Since when pods that the step needs are missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub short_since: Option<DateTime<Utc>>,
     /// When the step was decided.
     pub started_at: DateTime<Utc>,
     /// Milliseconds that counted towards the hold: at the planned weight, with fresh evidence of both arms.
     #[serde(default)]
     pub held_ms: i64,
-    /// Up to when the clock has been counted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub counted_to: Option<DateTime<Utc>>,
     /// Milliseconds waited for evidence since the hold was over.
     #[serde(default)]
     pub evidence_ms: i64,

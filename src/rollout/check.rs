@@ -1,0 +1,158 @@
+//! Invariants that any plan must satisfy, checked before anything is written. A violation is an error of ours: the plan is
+//! not carried out.
+
+use crate::api::{Phase, Slot};
+use crate::traffic::{Names, http_route};
+
+use super::{Action, Observed, Plan, world};
+
+/// What a plan would break.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Violation {
+    /// I1: the route would give the candidate more than the decided share.
+    #[error("the plan would give the candidate {written} % where {decided} % is decided")]
+    Share {
+        /// Percent that the patch writes.
+        written: i32,
+        /// Percent that status decides.
+        decided: i32,
+    },
+    /// I1: a share without a ready pod.
+    #[error("the plan would give traffic to a candidate without a ready pod")]
+    NoEndpoint,
+    /// I2: the stable arm would be scaled below what it had.
+    #[error("the plan would scale {deployment} to {replicas} while it is the stable arm, which had {capacity} ready pods")]
+    Stable {
+        /// The Deployment.
+        deployment: String,
+        /// What it would be scaled to.
+        replicas: i32,
+        /// What it had.
+        capacity: i32,
+    },
+    /// I6: the origin's own objects are never replaced or removed.
+    #[error("the plan would replace or remove {0}, which is the user's")]
+    NotOurs(String),
+    /// I4 and the state machine: no way from a rollback back up.
+    #[error("the plan would go from {0} to {1}")]
+    Transition(Phase, Phase),
+    /// I9: status is bounded.
+    #[error("the status would have {0} bytes")]
+    StatusSize(usize),
+}
+
+/// Most bytes of status.
+const STATUS_LIMIT: usize = 64 * 1024;
+
+/// Checks a plan against the world that it was made from.
+pub fn check(obs: &Observed, plan: &Plan) -> Result<(), Violation> {
+    transition(obs, plan)?;
+    for action in &plan.actions {
+        share(obs, plan, action)?;
+        stable(obs, plan, action)?;
+        ours(obs, action)?;
+    }
+    let size = serde_json::to_vec(&plan.status).map_or(0, |v| v.len());
+    if size > STATUS_LIMIT && !plan.urgent {
+        return Err(Violation::StatusSize(size));
+    }
+    Ok(())
+}
+
+/// Whether one phase may follow another.
+pub fn may_follow(from: Phase, to: Phase) -> bool {
+    use Phase::{Active, Canary, Deleting, Pending, Preparing, RolledBack, RollingBack, Settling, Shadow, Watching};
+    if from == to || to == Deleting {
+        return true;
+    }
+    match from {
+        Pending => matches!(to, Preparing | Shadow | Canary | Settling | Active | RolledBack | RollingBack),
+        Preparing => matches!(to, Pending | Shadow | Canary | Settling | RollingBack),
+        Shadow => matches!(to, Pending | Canary | RollingBack),
+        Canary => matches!(to, Pending | Watching | RollingBack),
+        Watching => matches!(to, Settling | RollingBack | Active),
+        Settling => matches!(to, Watching | Active | RollingBack | RolledBack | Pending | Preparing),
+        RollingBack => matches!(to, RolledBack | Active | Pending | Preparing),
+        Active | RolledBack => matches!(to, Pending | Preparing | Active | RolledBack),
+        Deleting => matches!(to, Pending | Active | RolledBack | Preparing),
+    }
+}
+
+fn transition(obs: &Observed, plan: &Plan) -> Result<(), Violation> {
+    let from = obs.rollout.status.as_ref().and_then(|s| s.phase).unwrap_or(Phase::Pending);
+    let to = plan.status.phase.unwrap_or(Phase::Pending);
+    if may_follow(from, to) { Ok(()) } else { Err(Violation::Transition(from, to)) }
+}
+
+fn share(obs: &Observed, plan: &Plan, action: &Action) -> Result<(), Violation> {
+    let Action::PatchRoute { name, patch, what: _ } = action else { return Ok(()) };
+    let Some(mut route) = obs.route.clone().filter(|_| name == world::route_name(obs)) else { return Ok(()) };
+    if json_patch::patch(&mut route, patch).is_err() {
+        return Ok(());
+    }
+    let candidate = world::candidate_service(obs);
+    let service = obs.rollout.spec.traffic.service.as_str();
+    let names = Names { namespace: obs.namespace(), service, candidate: &candidate };
+    let written = http_route::read(&route, &names).candidate;
+    let decided = match plan.status.phase {
+        Some(Phase::Canary | Phase::Watching) => plan.status.step.as_ref().map_or(0, |s| s.set),
+        _ => 0,
+    };
+    if written > decided {
+        return Err(Violation::Share { written, decided });
+    }
+    let before = world::reading(obs).map_or(0, |r| r.candidate);
+    let ready = world::ready_pods(obs, world::candidate_slot(&plan.status), None);
+    if written > before && ready == 0 {
+        return Err(Violation::NoEndpoint);
+    }
+    Ok(())
+}
+
+fn stable(obs: &Observed, plan: &Plan, action: &Action) -> Result<(), Violation> {
+    let Action::Scale { deployment, replicas } = action else { return Ok(()) };
+    let held = matches!(
+        plan.status.phase,
+        Some(Phase::Preparing | Phase::Shadow | Phase::Canary | Phase::Watching | Phase::RollingBack)
+    );
+    let slot = world::active_slot(&plan.status);
+    let name = slot.deployment(&obs.rollout.spec.workload.deployment);
+    let capacity = plan.status.capacity;
+    let lowers = *replicas < world::replicas(obs.deployment(slot));
+    if held && *deployment == name && *replicas < capacity && lowers {
+        return Err(Violation::Stable { deployment: name, replicas: *replicas, capacity });
+    }
+    if *replicas == 0 && *deployment == name {
+        return Err(Violation::Stable { deployment: name, replicas: 0, capacity });
+    }
+    Ok(())
+}
+
+fn ours(obs: &Observed, action: &Action) -> Result<(), Violation> {
+    let origin = obs.rollout.spec.workload.deployment.as_str();
+    let slots: Vec<String> = Slot::OURS.iter().map(|s| s.deployment(origin)).collect();
+    let deployment = |name: &str| {
+        if slots.iter().any(|s| s == name) { Ok(()) } else { Err(Violation::NotOurs(format!("Deployment {name}"))) }
+    };
+    match action {
+        Action::CreateDeployment(x) | Action::ReplaceDeployment(x) => {
+            deployment(x.metadata.name.as_deref().unwrap_or_default())
+        }
+        Action::DeleteDeployment { name, uid: _ } => deployment(name),
+        Action::DeleteService { name, uid: _ } if *name != world::candidate_service(obs) => {
+            Err(Violation::NotOurs(format!("Service {name}")))
+        }
+        Action::DeleteRoute { name, uid: _ } if *name != world::warm_route(obs) => {
+            Err(Violation::NotOurs(format!("HTTPRoute {name}")))
+        }
+        Action::DeleteService { .. }
+        | Action::DeleteRoute { .. }
+        | Action::SetFinalizers(_)
+        | Action::Scale { .. }
+        | Action::CreateService(_)
+        | Action::PatchService { .. }
+        | Action::CreateRoute(_)
+        | Action::PatchRoute { .. }
+        | Action::RecordOutcome { .. } => Ok(()),
+    }
+}

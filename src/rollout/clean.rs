@@ -1,0 +1,92 @@
+//! Everything of a candidate is taken away, in the order in which nothing fails: route, selectors, drain, pods.
+
+use chrono::Duration;
+
+use crate::api::Slot;
+
+use super::{Action, Draft, route, selectors, world};
+
+/// How far the cleaning is, as observed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cleaned {
+    /// The route still names the candidate.
+    Route,
+    /// The route is the user's again; requests to the candidate may still be running.
+    Draining,
+    /// The candidate's pods are going.
+    Stopping,
+    /// Nothing of the candidate gets or could get traffic.
+    Done,
+}
+
+/// Takes the candidate in `slot` away. Called in every pass until it says `Done`.
+pub fn clean(d: &mut Draft<'_>, slot: Slot) -> Cleaned {
+    let restored = route::restore(d);
+    let selected = selectors_back(d);
+    if !restored || !selected {
+        if let Some(intent) = &mut d.status.rollback {
+            intent.route_clean_at = None;
+        }
+        d.urgent();
+        d.wait("the route to be as the user wrote it");
+        return Cleaned::Route;
+    }
+    let now = d.now();
+    let clean_at = match &mut d.status.rollback {
+        Some(intent) => *intent.route_clean_at.get_or_insert(now),
+        None => now - drain(d, slot),
+    };
+    let until = clean_at + drain(d, slot);
+    if now < until && d.obs.pods_of(slot).any(|p| p.ready) {
+        d.wait(format!("requests to the candidate to end ({} s)", (until - now).num_seconds().max(1)));
+        d.wake_at(until);
+        return Cleaned::Draining;
+    }
+    if !stop(d, slot) {
+        return Cleaned::Stopping;
+    }
+    if !route::remove_warm(d) {
+        d.wait("the warm route to go");
+        return Cleaned::Stopping;
+    }
+    Cleaned::Done
+}
+
+/// While a slot of ours is active its Services select it; with the origin active they select no slot of ours.
+fn selectors_back(d: &mut Draft<'_>) -> bool {
+    let active = world::active_slot(&d.status);
+    match active {
+        Slot::A | Slot::B => selectors::point_all(d, active, "back to the active slot"),
+        Slot::Origin => {
+            let slots = d.status.adoption.iter().flat_map(|a| &a.services);
+            let any = slots.filter_map(|s| d.obs.service(&s.name)).any(|s| {
+                matches!(world::selects(s, &d.status), Some(Slot::A | Slot::B))
+            });
+            !any || selectors::point_all(d, active, "back to the origin")
+        }
+    }
+}
+
+/// How long an arm without traffic is kept: `traffic.drain`, at least its pods' grace period.
+pub fn drain(d: &Draft<'_>, slot: Slot) -> Duration {
+    let grace = d.obs.pods_of(slot).map(|p| p.grace_seconds).max().unwrap_or(0);
+    d.spec().traffic.drain.get().max(Duration::seconds(grace))
+}
+
+/// Scales a slot of ours to 0. True when it has no pods, as observed.
+pub fn stop(d: &mut Draft<'_>, slot: Slot) -> bool {
+    let Some(deployment) = d.obs.deployment(slot) else { return true };
+    if slot == Slot::Origin || !crate::workload::slot::is_ours(&deployment.metadata, &world::mark(d.obs)) {
+        return true;
+    }
+    if world::replicas(Some(deployment)) > 0 {
+        d.act(Action::Scale { deployment: slot.deployment(&d.spec().workload.deployment), replicas: 0 });
+        d.wait("the candidate's pods to stop");
+        return false;
+    }
+    if d.obs.pods_of(slot).next().is_some() {
+        d.wait("the candidate's pods to stop");
+        return false;
+    }
+    true
+}

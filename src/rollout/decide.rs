@@ -1,0 +1,82 @@
+//! One pass: the observed world in, the plan out. The dispatcher is only the `match`.
+
+use crate::api::{Phase, keys};
+
+use super::phases::{canary, deleting, pending, preparing, resting, rolling_back, settling, shadow, watching};
+use super::{Action, Draft, Observed, Plan, adoption, conditions, decisions, route, selectors, world};
+
+/// Decides what is to be done now. Pure: the same world gives the same plan.
+pub fn decide(obs: &Observed) -> Plan {
+    let mut d = Draft::new(obs);
+    if obs.rollout.metadata.deletion_timestamp.is_some() {
+        deleting::run(&mut d);
+    } else if let Some(rival) = &obs.rival {
+        let message = format!("ModelRollout {} has the older claim on {}; remove one of the two", rival.name, rival.what);
+        d.stall("Claimed", message);
+    } else if !has_finalizer(obs) {
+        take_charge(&mut d);
+    } else {
+        pass(&mut d);
+    }
+    report(&mut d);
+    d.finish()
+}
+
+fn pass(d: &mut Draft<'_>) {
+    adoption::recognise(d);
+    if d.status.active.is_none() {
+        let deployment = &d.spec().workload.deployment;
+        return d.stall("OriginMissing", format!("Deployment {deployment} does not exist; create it, it serves on day one and is the template of every version"));
+    }
+    guard(d);
+    if decisions::take_up(d).rolled_back {
+        return;
+    }
+    match d.phase() {
+        Phase::Pending => pending::run(d),
+        Phase::Preparing => preparing::run(d),
+        Phase::Shadow => shadow::run(d),
+        Phase::Canary => canary::run(d),
+        Phase::Watching => watching::run(d),
+        Phase::Settling => settling::run(d),
+        Phase::RollingBack => rolling_back::run(d),
+        Phase::Active | Phase::RolledBack => resting::run(d),
+        // The deletion was taken back by removing the timestamp, which the API does not do; start over.
+        Phase::Deleting => pending::run(d),
+    }
+}
+
+/// During a rollout the selectors are guarded as at rest; while settling they are being moved.
+fn guard(d: &mut Draft<'_>) {
+    match d.phase() {
+        Phase::Preparing | Phase::Shadow | Phase::Canary | Phase::Watching => {
+            selectors::guard(d);
+            let slot = world::candidate_slot(&d.status);
+            if d.obs.service(&world::candidate_service(d.obs)).is_some() {
+                selectors::candidate_service(d, slot);
+            }
+        }
+        Phase::Pending | Phase::Settling | Phase::Active | Phase::RollingBack | Phase::RolledBack | Phase::Deleting => {}
+    }
+}
+
+/// The very first pass: the finalizer, before anything of ours exists.
+fn take_charge(d: &mut Draft<'_>) {
+    let mut finalizers = d.obs.rollout.metadata.finalizers.clone().unwrap_or_default();
+    finalizers.push(keys::FINALIZER.to_owned());
+    d.act(Action::SetFinalizers(finalizers));
+    d.wait("its finalizer");
+}
+
+fn has_finalizer(obs: &Observed) -> bool {
+    obs.rollout.metadata.finalizers.iter().flatten().any(|f| f == keys::FINALIZER)
+}
+
+fn report(d: &mut Draft<'_>) {
+    d.status.slots = world::slots(d.obs, &d.status);
+    selectors::report(d);
+    if d.status.adoption.is_some() {
+        route::report(d);
+    }
+    conditions::report(d);
+}

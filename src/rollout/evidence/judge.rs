@@ -1,0 +1,253 @@
+//! One look at all metrics: the answers in, verdicts out, the test states moved on together with the time of the look.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Duration, Utc};
+
+use crate::analysis::{
+    Cursor, Discard, Looks, MetricPlan, MetricState, MetricVerdict, Outcome, RawSeries, Reason, Span, Stage,
+    Window, advance, intervals, sample,
+};
+use crate::api::condition::{ConditionType, Finding};
+use crate::api::{ArmNumbers, Evidence, MetricEvidence, MetricStatus};
+use crate::rollout::questions::{self, Answer};
+use crate::rollout::{Draft, world};
+
+use super::{pack, prune, unpack};
+
+/// How all metrics stand after this pass.
+#[derive(Clone, Debug, Default)]
+pub struct Judged {
+    /// One verdict for each metric whose state can be read.
+    pub verdicts: Vec<MetricVerdict>,
+    /// Looks of this pass in which both arms had fresh samples and the weight was as planned.
+    pub counted: Duration,
+    /// This pass moved the grid on.
+    pub looked: bool,
+    /// Why there is no evidence, when there is none: reason and message.
+    pub missing: Option<(String, String)>,
+    /// The candidate's and stable's recent requests by metric, for the rule about silence.
+    pub states: Vec<(MetricPlan, MetricState)>,
+}
+
+impl Judged {
+    /// Every metric that decides speaks for "not worse" and has its samples in this step.
+    pub fn may_advance(&self) -> bool {
+        let deciding: Vec<_> = self.verdicts.iter().filter(|v| !v.observe_only).collect();
+        !deciding.is_empty()
+            && self.missing.is_none()
+            && deciding.iter().all(|v| v.may_advance && v.step_has_samples)
+    }
+
+    /// The source could not be read, so that what it did not say means nothing.
+    pub fn missing_source(&self) -> bool {
+        self.missing.as_ref().is_some_and(|(reason, _)| reason != "NoData")
+    }
+
+    /// Every metric that decides proves "good enough" at this look.
+    pub fn proven(&self) -> bool {
+        self.verdicts.iter().filter(|v| !v.observe_only).all(|v| v.outcome == Outcome::Pass)
+    }
+
+    /// What is still missing for an advance, in words.
+    pub fn still_needed(&self, proof: bool) -> String {
+        let need = self.verdicts.iter().filter(|v| !v.observe_only).filter_map(|v| {
+            if !v.step_has_samples {
+                return Some(format!("{}: more samples in this step", v.metric));
+            }
+            if !v.may_advance {
+                return Some(format!("{}: evidence that does not speak against the candidate", v.metric));
+            }
+            let samples = match &v.outcome {
+                Outcome::Inconclusive { samples_needed: Some(n), .. } => format!(" (about {n} more requests)"),
+                _ => String::new(),
+            };
+            (proof && v.outcome != Outcome::Pass).then(|| format!("{}: proof{samples}", v.metric))
+        });
+        need.collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// Judges all metrics at the present stage. Answers of an earlier pass never come twice: a metric's cursor only moves on.
+pub fn judge(d: &mut Draft<'_>, stage: Stage) -> Judged {
+    let Some(mut found) = d.status.evidence.clone() else { return Judged::default() };
+    let asked = d.obs.answers.given.iter().any(|(q, _)| q.to > found.t0);
+    if asked {
+        found.asked_at = Some(d.now());
+        found.scrape_ms = d.obs.answers.scrape.map(|s| s.num_milliseconds()).or(found.scrape_ms);
+    }
+    let mut out = Judged::default();
+    let mut metrics = Vec::with_capacity(found.metrics.len());
+    for metric in &found.metrics {
+        let Some((plan, state)) = unpack(metric) else {
+            out.missing = Some(("EvidenceUnreadable".into(), format!("the saved evidence of {} cannot be read", metric.name)));
+            metrics.push(metric.clone());
+            continue;
+        };
+        let state = state.enter(&plan, stage);
+        let (looks, trouble) = read(d, &found, metric, &state.cursor, asked);
+        let (state, mut verdict) = advance(&plan, &state, &looks);
+        if let Some((reason, message)) = trouble {
+            verdict = verdict.unavailable(Reason::Problem(message.clone()));
+            out.missing.get_or_insert((reason, message));
+        }
+        count(&mut out, &mut found, &looks, &plan);
+        metrics.push(pack(&plan, &state));
+        out.verdicts.push(verdict);
+        out.states.push((plan, state));
+    }
+    found.metrics = metrics;
+    if let Some(t_k) = out.states.iter().map(|(_, s)| s.cursor.at).min() {
+        out.looked = t_k > found.t_k;
+        found.t_k = t_k.max(found.t_k);
+    }
+    prune(&mut found);
+    d.wake_at(questions::next_look(&found));
+    d.status.evidence = Some(found);
+    if asked {
+        d.status.analysis = out.verdicts.iter().map(shown).collect();
+    }
+    availability(d, &mut out);
+    out
+}
+
+/// Time that counts towards a hold: the longest of the metrics, since all share one grid.
+fn count(out: &mut Judged, found: &mut Evidence, looks: &Looks, plan: &MetricPlan) {
+    let length = Duration::milliseconds(found.interval_ms);
+    let both = |i: &&crate::analysis::Interval| {
+        let stable = i.stable.n > 0.0 || !plan.paired_watch;
+        i.discarded != Some(Discard::ForeignEdit) && i.candidate.n > 0.0 && stable
+    };
+    let fresh: Vec<_> = looks.intervals.iter().filter(both).collect();
+    if let Some(last) = fresh.last() {
+        found.fresh_at = found.fresh_at.max(Some(last.end));
+    }
+    let steps: u32 = fresh.iter().map(|i| i.looks).sum();
+    out.counted = out.counted.max(length * i32::try_from(steps).unwrap_or(i32::MAX));
+}
+
+/// The intervals that this pass's answers close for a metric, and why there are none when there was trouble.
+fn read(
+    d: &Draft<'_>,
+    found: &Evidence,
+    metric: &MetricEvidence,
+    cursor: &Cursor,
+    asked: bool,
+) -> (Looks, Option<(String, String)>) {
+    let nothing = Looks { intervals: Vec::new(), cursor: cursor.clone(), empty_looks: 0, problems: Vec::new() };
+    if !asked {
+        return (nothing, None);
+    }
+    let mut series: Vec<RawSeries> = Vec::new();
+    for (question, answer) in d.obs.answers.given.iter().filter(|(q, _)| q.metric == metric.name) {
+        match answer {
+            Answer::Series(of) => series.extend(of.iter().cloned()),
+            Answer::NoData => {}
+            Answer::Failed { transient, message } => {
+                let reason = if *transient { "PrometheusUnavailable" } else { "QueryRefused" };
+                let message = format!("metric {}, query {}: {message}", metric.name, question.selector);
+                return (nothing, Some((reason.to_owned(), message)));
+            }
+        }
+    }
+    let interval = Duration::milliseconds(found.interval_ms);
+    let scrape = questions::scrape(found);
+    let started: BTreeMap<String, DateTime<Utc>> = found
+        .pods
+        .stable
+        .iter()
+        .chain(&found.pods.candidate)
+        .filter_map(|p| p.started.map(|t| (p.name.clone(), t)))
+        .collect();
+    let spans: Vec<Span> = found
+        .discarded
+        .iter()
+        .map(|s| Span {
+            from: s.from,
+            to: s.to.unwrap_or(d.now() + interval),
+            why: if s.foreign { Discard::ForeignEdit } else { Discard::WarmUp },
+        })
+        .collect();
+    let window = Window {
+        interval,
+        until: d.now() - scrape,
+        lookback: sample::lookback(interval, scrape),
+        series: &series,
+        started: &started,
+        discarded: &spans,
+        birth: Default::default(),
+    };
+    (intervals(cursor, &window), None)
+}
+
+/// The condition, and the policy for long silence of all sources.
+fn availability(d: &mut Draft<'_>, out: &mut Judged) {
+    let stale = out.verdicts.iter().find(|v| !v.observe_only && v.outcome == Outcome::Unavailable(Reason::NoData));
+    if out.missing.is_none()
+        && let Some(v) = stale
+    {
+        let message = format!("metric {}: no new requests of both arms in the last looks; is there traffic, and is it scraped?", v.metric);
+        out.missing = Some(("NoData".into(), message));
+    }
+    let since = d.status.evidence.as_ref().and_then(|e| e.fresh_at);
+    let finding = match (&out.missing, since) {
+        (Some((reason, message)), _) => Finding::no(reason.clone(), message.clone()),
+        (None, Some(_)) => Finding::yes("Fresh", "both arms have fresh samples"),
+        (None, None) => Finding::unknown("Waiting", "waiting for the first look with samples of both arms"),
+    };
+    if let Some((reason, message)) = &out.missing {
+        let before = crate::api::condition::get(&d.status.conditions, ConditionType::EvidenceAvailable);
+        if before.is_none_or(|c| c.reason != *reason) {
+            d.event(true, reason, format!("{message}; the weight stays as it is"));
+        }
+    }
+    d.condition(ConditionType::EvidenceAvailable, finding);
+}
+
+/// A verdict as status shows it.
+fn shown(v: &MetricVerdict) -> MetricStatus {
+    let number = |x: f64| format!("{x:.4}");
+    let (verdict, samples_needed) = match &v.outcome {
+        Outcome::Pass => ("Pass", None),
+        Outcome::Breach(_) => ("Breach", None),
+        Outcome::Inconclusive { samples_needed, .. } => {
+            ("Inconclusive", samples_needed.and_then(|n| i64::try_from(n).ok()))
+        }
+        Outcome::Unavailable(_) => ("Unavailable", None),
+        Outcome::WarmUp => ("WarmUp", None),
+    };
+    let arm = |a: &crate::analysis::verdict::ArmNumbers| ArmNumbers {
+        n: a.n as i64,
+        value: a.value.map(|x| number(x.0)),
+    };
+    let odds = |log: f64, bar: f64| {
+        let odds = crate::analysis::verdict::odds;
+        format!("{} of {}", odds(log), odds(bar))
+    };
+    MetricStatus {
+        metric: v.metric.clone(),
+        verdict: verdict.to_owned(),
+        stable: arm(&v.stable),
+        candidate: arm(&v.candidate),
+        ratio: v.ratio.map(|r| format!("{:.2}", r.0)),
+        limit: v.limit.map(|l| number(l.0)),
+        evidence_worse: Some(odds(v.log_bad, v.bar_bad)),
+        evidence_good: Some(odds(v.log_ok, v.bar_ok)),
+        samples_needed,
+        message: reason_text(v),
+    }
+}
+
+fn reason_text(v: &MetricVerdict) -> String {
+    let prefix = match &v.outcome {
+        Outcome::Unavailable(reason) => format!("{reason:?}. "),
+        Outcome::Pass | Outcome::Breach(_) | Outcome::Inconclusive { .. } | Outcome::WarmUp => String::new(),
+    };
+    crate::rollout::draft::cut(format!("{prefix}{}", v.sentence), 600)
+}
+
+/// Ready endpoints of the candidate's Service that run the candidate.
+pub fn candidate_endpoints(d: &Draft<'_>) -> i32 {
+    let Some(c) = &d.status.candidate else { return 0 };
+    world::ready_pods(d.obs, c.slot, Some(&c.template_hash))
+}

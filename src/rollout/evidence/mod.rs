@@ -1,0 +1,60 @@
+//! Evidence: from the answers of this pass to verdicts, and the test states that status keeps.
+
+mod judge;
+mod start;
+mod spans;
+mod signals;
+
+pub use judge::{Judged, candidate_endpoints, judge};
+pub use signals::{Signal, signals};
+pub use spans::{discard, foreign_begin, foreign_end, prune, remember_pods, warm_up};
+pub use start::{begin, plan_metrics, planned_looks};
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::analysis::{MetricPlan, MetricState, Stage};
+use crate::api::MetricEvidence;
+
+use super::Draft;
+
+/// How far a metric's samples have been processed.
+pub fn cursor(metric: &MetricEvidence) -> Option<DateTime<Utc>> {
+    let at = metric.state.get("cursor")?.get("at")?.as_str()?;
+    DateTime::parse_from_rfc3339(at).ok().map(|t| t.to_utc())
+}
+
+/// The plan and state that status holds of a metric; `None` when an older or newer operator wrote what cannot be read,
+/// which ends the attempt's evidence and never counts for or against anybody.
+pub fn unpack(metric: &MetricEvidence) -> Option<(MetricPlan, MetricState)> {
+    Some((from_map(&metric.plan)?, from_map(&metric.state)?))
+}
+
+/// The other way round.
+pub fn pack(plan: &MetricPlan, state: &MetricState) -> MetricEvidence {
+    MetricEvidence { name: plan.name.clone(), plan: to_map(plan), state: to_map(state) }
+}
+
+fn from_map<T: DeserializeOwned>(map: &Map<String, Value>) -> Option<T> {
+    serde_json::from_value(Value::Object(map.clone())).ok()
+}
+
+fn to_map<T: Serialize>(value: &T) -> Map<String, Value> {
+    match serde_json::to_value(value) {
+        Ok(Value::Object(map)) => map,
+        Ok(_) | Err(_) => Map::new(),
+    }
+}
+
+/// The watch begins again with new ledgers: what it compared with has changed.
+pub fn restart_watch(d: &mut Draft<'_>) {
+    let Some(e) = &mut d.status.evidence else { return };
+    for metric in &mut e.metrics {
+        if let Some((plan, state)) = unpack(metric) {
+            let anew = state.enter(&plan, Stage::Canary).enter(&plan, Stage::Watch).begin_step();
+            *metric = pack(&plan, &anew);
+        }
+    }
+}

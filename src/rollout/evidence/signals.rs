@@ -1,0 +1,161 @@
+//! What brings traffic back: a metric's breach, silence, crashing or missing pods. Only signals; the phase decides.
+
+use chrono::{DateTime, Utc};
+
+use crate::analysis::pods::{self, Exit, Explained};
+use crate::analysis::silence::{self, Silence};
+use crate::analysis::{Breach, BreachKind, MetricVerdict};
+use crate::api::{RollbackOrHold, Slot};
+use crate::rollout::{Draft, questions};
+
+use super::judge::{Judged, candidate_endpoints};
+
+/// Something that says the candidate is bad.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Signal {
+    /// Reason in CamelCase.
+    pub reason: &'static str,
+    /// The numbers, in a sentence.
+    pub message: String,
+    /// End of the interval that showed it, or now.
+    pub at: DateTime<Utc>,
+    /// Whether traffic is brought back or the rollout holds.
+    pub then: RollbackOrHold,
+}
+
+/// The signals of this pass, the ones that roll back first. `per_stable` is the candidate's requests for each request of
+/// stable that the route gives; 0 while it gives none.
+pub fn signals(d: &Draft<'_>, judged: &Judged, per_stable: f64) -> Vec<Signal> {
+    let mut all: Vec<Signal> = judged.verdicts.iter().filter_map(|v| breach(d, v)).collect();
+    all.extend(silent(d, judged, per_stable));
+    all.extend(crashing(d));
+    all.extend(not_ready(d));
+    all.sort_by_key(|s| s.then == RollbackOrHold::Hold);
+    all
+}
+
+fn breach(d: &Draft<'_>, v: &MetricVerdict) -> Option<Signal> {
+    let Breach { by, at, log_e: _, bar: _ } = v.breach()?;
+    let metric = d.spec().analysis.metrics.iter().find(|m| m.name == v.metric);
+    let then = match (metric.map(|m| m.on_breach), d.spec().on_breach) {
+        (Some(RollbackOrHold::Hold), _) | (_, RollbackOrHold::Hold) => RollbackOrHold::Hold,
+        (Some(RollbackOrHold::Rollback) | None, RollbackOrHold::Rollback) => RollbackOrHold::Rollback,
+    };
+    let test = match by {
+        BreachKind::Limit => "",
+        BreachKind::CoarseGuard => " (coarse guard)",
+        BreachKind::AbsoluteGuard => " (coarse guard without a baseline)",
+        BreachKind::AbsoluteGuardControlThin => " (coarse guard without a baseline; the control arm was too thin to tell)",
+    };
+    let value = |a: &crate::analysis::verdict::ArmNumbers| a.value.map_or("?".to_owned(), |x| format!("{:.4}", x.0));
+    let message = format!(
+        "{}{test}: candidate {} of {} requests, stable {} of {}, limit {}. {}",
+        v.metric,
+        value(&v.candidate),
+        v.candidate.n,
+        value(&v.stable),
+        v.stable.n,
+        v.limit.map_or("?".to_owned(), |l| format!("{:.4}", l.0)),
+        v.sentence
+    );
+    Some(Signal { reason: "MetricBreach", message, at: *at, then })
+}
+
+fn silent(d: &Draft<'_>, judged: &Judged, per_stable: f64) -> Option<Signal> {
+    if per_stable <= 0.0 || candidate_endpoints(d) == 0 || judged.missing_source() {
+        return None;
+    }
+    let metric = |name: &str| d.spec().analysis.metrics.iter().find(|m| m.name == name);
+    // Scores come when they come; only counts of requests tell that a candidate finishes none. Where the gateway counts,
+    // the pods' own word is not needed.
+    let counts: Vec<_> = judged
+        .states
+        .iter()
+        .filter_map(|(plan, state)| {
+            let m = metric(&plan.name)?;
+            (m.ratio.is_some() || m.latency.is_some()).then(|| (plan, state, questions::gateway(m).is_some()))
+        })
+        .collect();
+    let any_gateway = counts.iter().any(|(_, _, at_gateway)| *at_gateway);
+    let mut unconfirmed = None;
+    for (plan, state, at_gateway) in counts.into_iter().filter(|(_, _, g)| *g || !any_gateway) {
+        match silence::judge(&state.recent, per_stable, at_gateway) {
+            Silence::Unknown => {}
+            // One source that hears the candidate is enough.
+            Silence::Speaking => return None,
+            Silence::Silent(s) => {
+                let message = format!(
+                    "{}: the candidate finished {:.0} requests in the last looks where its share predicts {:.0}",
+                    plan.name, s.counted, s.predicted
+                );
+                let then = d.spec().analysis.silent;
+                return Some(Signal { reason: "CandidateSilent", message, at: d.now(), then });
+            }
+            Silence::Unconfirmed(s) => {
+                let message = format!(
+                    "{}: the candidate's pods finished {:.0} requests in the last looks where its share predicts {:.0}; a metric of the gateway would tell whether it is silent",
+                    plan.name, s.counted, s.predicted
+                );
+                let then = RollbackOrHold::Hold;
+                unconfirmed = Some(Signal { reason: "CandidateSilentUnconfirmed", message, at: d.now(), then });
+            }
+        }
+    }
+    unconfirmed
+}
+
+fn exits(d: &Draft<'_>, slot: Slot, hash: Option<&str>) -> Vec<Exit> {
+    let fits = |h: &str| hash.is_none_or(|wanted| wanted == h);
+    let of = |p: &crate::rollout::observed::PodFacts| {
+        let explained = match (p.disrupted, p.deleting) {
+            (true, _) => Some(Explained::Eviction),
+            (false, true) => Some(Explained::Deletion),
+            (false, false) => None,
+        };
+        let name = p.name.clone();
+        let exit = move |e: &crate::rollout::observed::ContainerExit| Exit {
+            pod: name.clone(),
+            at: e.at,
+            code: e.code,
+            out_of_memory: e.reason == "OOMKilled",
+            explained,
+        };
+        p.exits.iter().map(exit).collect::<Vec<_>>()
+    };
+    d.obs.pods_of(slot).filter(|p| fits(&p.template_hash)).flat_map(of).collect()
+}
+
+fn crashing(d: &Draft<'_>) -> Option<Signal> {
+    let c = d.status.candidate.as_ref()?;
+    let ours = exits(d, c.slot, Some(&c.template_hash));
+    let stable = exits(d, crate::rollout::world::active_slot(&d.status), None);
+    let found = pods::crashing(&ours, &stable, d.now())?;
+    signal(d, found)
+}
+
+fn not_ready(d: &Draft<'_>) -> Option<Signal> {
+    let (c, step) = (d.status.candidate.as_ref()?, d.status.step.as_ref()?);
+    let since = step.short_since?;
+    let disrupted = d.obs.pods_of(c.slot).any(|p| p.disrupted);
+    let missing = pods::Missing {
+        need: u32::try_from(crate::rollout::capacity::need_of_step(d)).unwrap_or(0),
+        ready: u32::try_from(candidate_endpoints(d)).unwrap_or(0),
+        since,
+        explained: disrupted.then_some(Explained::Eviction),
+    };
+    let found = pods::not_ready(missing, d.spec().strategy.deadlines.ready.get(), d.now())?;
+    signal(d, found)
+}
+
+fn signal(d: &Draft<'_>, found: pods::PodBreach) -> Option<Signal> {
+    let (reason, message) = match found {
+        pods::PodBreach::Crashing { exits, out_of_memory, pod } => {
+            let oom = if out_of_memory > 0 { format!(", {out_of_memory} of them out of memory") } else { String::new() };
+            ("PodsCrashing", format!("{exits} containers of the candidate ended badly within 5 min{oom}, the last in pod {pod}; stable's do not"))
+        }
+        pods::PodBreach::NotReady { need, ready, since: _ } => {
+            ("NotReady", format!("only {ready} of the {need} pods that the step needs are ready, for longer than the deadline allows"))
+        }
+    };
+    Some(Signal { reason, message, at: d.now(), then: d.spec().on_breach })
+}

@@ -1,0 +1,89 @@
+//! Times that are not judged, and the pods that belong to each arm.
+
+use chrono::{DateTime, Duration, Utc};
+
+use crate::api::{ArmPods, Discarded, Evidence, SeenPod, Slot};
+use crate::rollout::{Draft, Observed, world};
+
+/// Pods remembered for each arm; a workload that makes more of them within one attempt forgets its oldest.
+const PODS: usize = 100;
+
+/// Time dropped after the start and after each change of the weight: `analysis.warmUp` or twice stable's p99.
+pub fn warm_up(d: &Draft<'_>) -> Duration {
+    let tail = d.status.evidence.as_ref().map_or(0, |e| e.tail_ms);
+    d.spec().analysis.warm_up.get().max(Duration::milliseconds(tail))
+}
+
+/// Drops a time as warm-up.
+pub fn discard(d: &mut Draft<'_>, from: DateTime<Utc>, to: DateTime<Utc>) {
+    if let Some(e) = &mut d.status.evidence {
+        match e.discarded.iter_mut().find(|s| !s.foreign && s.from <= from && s.to.is_some_and(|t| t >= from)) {
+            Some(open) => open.to = open.to.max(Some(to)),
+            None => e.discarded.push(Discarded { from, to: Some(to), foreign: false }),
+        }
+    }
+}
+
+/// A foreign edit has been seen: from the last look on nothing is judged, until it has gone.
+pub fn foreign_begin(d: &mut Draft<'_>) {
+    let now = d.now();
+    if let Some(e) = &mut d.status.evidence
+        && !e.discarded.iter().any(|s| s.foreign && s.to.is_none())
+    {
+        let from = now - Duration::milliseconds(e.interval_ms);
+        e.discarded.push(Discarded { from, to: None, foreign: true });
+    }
+}
+
+/// The foreign edit has gone.
+pub fn foreign_end(d: &mut Draft<'_>) {
+    let now = d.now();
+    if let Some(e) = &mut d.status.evidence {
+        e.discarded.iter_mut().filter(|s| s.foreign && s.to.is_none()).for_each(|s| s.to = Some(now));
+    }
+}
+
+/// Forgets what lies before the last look.
+pub fn prune(e: &mut Evidence) {
+    let done = e.t_k - Duration::milliseconds(e.interval_ms);
+    e.discarded.retain(|s| s.to.is_none_or(|to| to > done));
+}
+
+/// Remembers the arms' pods, by their exact names. What a slot held before the attempt never counts, so for the candidate
+/// only pods of its template do.
+pub fn remember_pods(d: &mut Draft<'_>) {
+    let (stable, candidate) = (world::active_slot(&d.status), d.status.candidate.clone());
+    let Some(mut e) = d.status.evidence.take() else { return };
+    let before = e.pods.clone();
+    add(&mut e.pods.stable, d.obs, stable, None);
+    if let Some(c) = candidate {
+        add(&mut e.pods.candidate, d.obs, c.slot, Some(&c.template_hash));
+    }
+    let interval = Duration::milliseconds(e.interval_ms);
+    let new: Vec<DateTime<Utc>> = started_since(&before, &e.pods, e.t0);
+    d.status.evidence = Some(e);
+    for at in new {
+        discard(d, at, at + interval);
+    }
+}
+
+fn add(seen: &mut Vec<SeenPod>, obs: &Observed, slot: Slot, hash: Option<&str>) {
+    let fits = |h: &str| hash.is_none_or(|wanted| wanted == h);
+    for pod in obs.pods_of(slot).filter(|p| fits(&p.template_hash)) {
+        match seen.iter_mut().find(|s| s.name == pod.name) {
+            Some(old) => old.started = old.started.or(pod.started),
+            None => seen.push(SeenPod { name: pod.name.clone(), started: pod.started }),
+        }
+    }
+    let excess = seen.len().saturating_sub(PODS);
+    seen.drain(..excess);
+}
+
+/// Start times that have become known since, of pods that started within the attempt.
+fn started_since(before: &ArmPods, after: &ArmPods, t0: DateTime<Utc>) -> Vec<DateTime<Utc>> {
+    let known = |pods: &ArmPods, name: &str| {
+        pods.stable.iter().chain(&pods.candidate).any(|p| p.name == name && p.started.is_some())
+    };
+    let all = after.stable.iter().chain(&after.candidate);
+    all.filter(|p| !known(before, &p.name)).filter_map(|p| p.started).filter(|t| *t > t0).collect()
+}

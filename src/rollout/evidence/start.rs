@@ -1,0 +1,163 @@
+//! The start of an attempt: the grid of looks, then each metric's limits, budget and bounds from the hour before.
+
+use std::collections::BTreeMap;
+
+use chrono::Duration;
+
+use crate::analysis::budget::{Claim, PlannedLooks, split};
+use crate::analysis::{Arm, Counts, Cursor, Kind, Limit, MetricPlan, MetricState, RawSeries, Stage, Window};
+use crate::analysis::{Better, guard, intervals, sample};
+use crate::api::{self, Evidence, Metric, ModelRolloutSpec};
+
+use crate::rollout::questions::{Answer, HISTORY};
+use crate::rollout::{Draft, questions};
+
+use super::pack;
+
+/// The evidence of a new attempt: nothing counted, the grid starts now, before the candidate has a pod.
+pub fn begin(d: &Draft<'_>) -> Evidence {
+    Evidence {
+        t0: d.now(),
+        interval_ms: d.spec().analysis.interval.get().num_milliseconds().max(1000),
+        t_k: d.now(),
+        fresh_at: None,
+        discarded: Vec::new(),
+        pods: api::ArmPods::default(),
+        metrics: Vec::new(),
+        scrape_ms: None,
+        asked_at: None,
+        candidate_scraped: false,
+        tail_ms: 0,
+    }
+}
+
+/// Fixes every metric's plan and state from stable's history. An error names the query that has no data on stable and
+/// what to do.
+pub fn plan_metrics(d: &mut Draft<'_>, version: &str) -> Result<(), (&'static str, String)> {
+    let Some(mut found) = d.status.evidence.clone() else { return Ok(()) };
+    let metrics = &d.spec().analysis.metrics;
+    let mut histories = BTreeMap::new();
+    for metric in metrics {
+        histories.insert(metric.name.clone(), history(d, &found, metric)?);
+    }
+    let interval = Duration::milliseconds(found.interval_ms);
+    let claims: Vec<Claim> = metrics.iter().map(claim).collect();
+    let looks = planned_looks(d.spec(), interval);
+    let budgets = split(d.spec().analysis.false_rollback_rate, looks, &claims);
+    let stage = if d.spec().strategy.shadow.is_some() { Stage::Shadow } else { Stage::Canary };
+    let mut tail = 0.0_f64;
+    for (metric, budget) in metrics.iter().zip(budgets) {
+        let past = histories.remove(&metric.name).unwrap_or_default();
+        let mut plan = MetricPlan::new(&metric.name, version, kind(metric), budget);
+        limits(&mut plan, metric);
+        plan.paired_watch = looks.paired_watch;
+        plan.absolute_eps = guard::absolute_eps((past.n > 0.0).then(|| past.bad / past.n));
+        let state = MetricState::start(&plan, stage, found.t0, Some(&past));
+        tail = tail.max(if metric.latency.is_some() { p99(&past) } else { 0.0 });
+        found.metrics.push(pack(&plan, &state));
+    }
+    found.scrape_ms = d.obs.answers.scrape.map(|s| s.num_milliseconds()).or(found.scrape_ms);
+    found.tail_ms = (2000.0 * tail).min(3_600_000.0) as i64;
+    d.status.evidence = Some(found);
+    Ok(())
+}
+
+/// Looks that the stages plan for: the horizons of their ledgers.
+pub fn planned_looks(spec: &ModelRolloutSpec, interval: Duration) -> PlannedLooks {
+    let looks = |span: Duration| {
+        let n = span.num_milliseconds() / interval.num_milliseconds().max(1);
+        u32::try_from(n.clamp(0, 1_000_000)).unwrap_or(1_000_000)
+    };
+    let strategy = &spec.strategy;
+    let evidence = strategy.deadlines.evidence.get();
+    let canary = strategy.canary.steps.iter().map(|s| s.hold.get() + evidence);
+    PlannedLooks {
+        shadow: strategy.shadow.as_ref().map_or(0, |s| looks(s.duration.get()).max(1)),
+        canary: looks(canary.fold(Duration::zero(), |a, b| a + b)),
+        watch: looks(strategy.watch.duration.get()),
+        paired_watch: strategy.watch.control_weight > 0,
+    }
+}
+
+fn claim(metric: &Metric) -> Claim {
+    Claim { weight: 1.0, ratio: metric.ratio.is_some(), observe_only: metric.observe_only }
+}
+
+fn kind(metric: &Metric) -> Kind {
+    match (&metric.ratio, &metric.latency, &metric.mean) {
+        (Some(_), _, _) => Kind::Ratio,
+        (None, Some(_), _) => Kind::Latency,
+        (None, None, Some(mean)) if mean.histogram.is_some() => Kind::MeanHistogram,
+        (None, None, _) => Kind::MeanSumCount,
+    }
+}
+
+fn limits(plan: &mut MetricPlan, metric: &Metric) {
+    let with = |of: Limit, user: Option<&api::Limit>| match user {
+        None => of,
+        Some(l) => Limit { ratio: l.ratio.unwrap_or(of.ratio), plus: l.by.or(l.plus).unwrap_or(of.plus) },
+    };
+    plan.worse = with(plan.worse, metric.worse.as_ref());
+    plan.proof = with(plan.proof, metric.proof.as_ref());
+    plan.min_samples = u32::try_from(metric.min_samples).unwrap_or(u32::MAX);
+    plan.observe_only = metric.observe_only;
+    plan.better = match metric.mean.as_ref().map(|m| m.better) {
+        Some(api::Better::Lower) => Better::Lower,
+        Some(api::Better::Higher) | None => Better::Higher,
+    };
+}
+
+/// Stable's gains over the hour before the attempt.
+fn history(d: &Draft<'_>, found: &Evidence, metric: &Metric) -> Result<Counts, (&'static str, String)> {
+    let mut series: Vec<RawSeries> = Vec::new();
+    let answers = &d.obs.answers.given;
+    for (field, selector) in questions::fields(metric) {
+        let answer = answers
+            .iter()
+            .find(|(q, _)| q.metric == metric.name && q.arm == Arm::Stable && q.field == field)
+            .map(|(_, a)| a);
+        match answer {
+            Some(Answer::Series(of)) => series.extend(of.iter().cloned()),
+            // Counters of failures often appear with the first failure.
+            Some(Answer::NoData) if field == questions::Field::Bad => {}
+            Some(Answer::NoData) => {
+                let message = format!(
+                    "metric {}: the query {selector} has no data for the stable version; check the selector and that its pods are scraped",
+                    metric.name
+                );
+                return Err(("NoDataOnStable", message));
+            }
+            Some(Answer::Failed { transient: true, message }) => {
+                return Err(("PrometheusUnavailable", format!("metric {}: {message}", metric.name)));
+            }
+            Some(Answer::Failed { transient: false, message }) => {
+                return Err(("QueryRefused", format!("metric {}: {message}", metric.name)));
+            }
+            None => return Err(("EvidencePending", format!("metric {}: waiting for the first answer", metric.name))),
+        }
+    }
+    let scrape = d.obs.answers.scrape.unwrap_or_else(|| questions::scrape(found));
+    let started = found.pods.stable.iter().filter_map(|p| p.started.map(|t| (p.name.clone(), t))).collect();
+    let window = Window {
+        interval: HISTORY,
+        until: found.t0,
+        lookback: sample::lookback(HISTORY, scrape),
+        series: &series,
+        started: &started,
+        discarded: &[],
+        birth: Default::default(),
+    };
+    let looks = intervals(&Cursor::start(found.t0 - HISTORY), &window);
+    if let Some(problem) = looks.problems.first() {
+        return Err(("QueryRefused", format!("metric {}: {problem}", metric.name)));
+    }
+    let mut total = Counts::default();
+    looks.intervals.iter().for_each(|i| total.add(&i.stable));
+    Ok(total)
+}
+
+/// Upper bound of the bucket that holds the 99th percentile, in the histogram's unit (seconds by convention).
+fn p99(past: &Counts) -> f64 {
+    let beyond = past.buckets.iter().find(|(_, at)| at.0 >= 0.99 * past.n && past.n > 0.0);
+    beyond.map_or(0.0, |(bound, _)| bound.0)
+}

@@ -1,0 +1,91 @@
+//! Canary: the candidate gets a rising share; every step asks for fresh, sufficient evidence of both arms.
+
+use crate::analysis::Stage;
+use crate::api::{Phase, RequireProof, Step};
+use crate::rollout::rollback::{self, Cause};
+use crate::rollout::{Draft, capacity, evidence, route};
+
+use super::pending::{self, Overtaken};
+use super::{judged, preparing, watching};
+
+/// Decides a step and writes its weight in the same pass.
+pub fn begin(d: &mut Draft<'_>, index: i32, why: &str) {
+    let Some(step) = at(d, index) else { return };
+    judged::step(d, index, step.weight);
+    let to = format!("Canary({index})");
+    d.transition(Phase::Canary, &to, "StepStarted", format!("share {} %: {why}", step.weight));
+    route::keep(d, None, true);
+}
+
+fn at(d: &Draft<'_>, index: i32) -> Option<Step> {
+    usize::try_from(index).ok().and_then(|i| d.spec().strategy.canary.steps.get(i).cloned())
+}
+
+/// One pass.
+pub fn run(d: &mut Draft<'_>) {
+    match pending::overtaken(d) {
+        Some(Overtaken::SetBack) => {
+            let now = d.now();
+            return rollback::begin(d, Cause::leave("SetBack", "the spec names the active version again", now));
+        }
+        Some(Overtaken::Newer(message)) => return pending::supersede(d, &message),
+        None => {}
+    }
+    edited(d);
+    let Some(look) = judged::look(d, Stage::Canary, None) else { return };
+    if !look.steady || preparing::paused(d) {
+        return;
+    }
+    let index = d.status.step.as_ref().map_or(0, |s| s.index);
+    // The steps may have been cut short in the spec; then the last one that is left counts.
+    let last = i32::try_from(d.spec().strategy.canary.steps.len()).unwrap_or(i32::MAX) - 1;
+    let hold = at(d, index.min(last)).map_or_else(chrono::Duration::zero, |s| s.hold.get());
+    if !judged::hold_over(d, hold) {
+        return judged::wait_hold(d, hold, &format!("step {} of {}", index + 1, last + 1));
+    }
+    let proof = index >= last || d.spec().strategy.require_proof == RequireProof::EveryStep;
+    if !look.judged.looked {
+        return d.wait("the next look");
+    }
+    if !look.judged.may_advance() || (proof && !look.judged.proven()) {
+        judged::await_evidence(d, &look.judged, proof);
+        return;
+    }
+    advance(d, index, last);
+}
+
+/// The evidence is there: the next share waits only for its pods.
+fn advance(d: &mut Draft<'_>, index: i32, last: i32) {
+    let next = if index >= last { 100 - d.spec().strategy.watch.control_weight } else { at(d, index + 1).map_or(0, |s| s.weight) };
+    let need = capacity::need(d, next, 0);
+    let ready = evidence::candidate_endpoints(d);
+    if ready < need {
+        if let Some(slot) = d.status.candidate.as_ref().map(|c| c.slot) {
+            capacity::raise(d, slot, need);
+        }
+        return d.wait(format!("{need} pods for a share of {next} %, {ready} are ready"));
+    }
+    if index >= last {
+        watching::begin(d, "non-inferiority is proven for every metric");
+    } else {
+        begin(d, index + 1, "both arms have their samples, and they do not speak against it");
+    }
+}
+
+/// A later weight that was edited in the spec takes effect at once; the step never goes below the present index.
+fn edited(d: &mut Draft<'_>) {
+    let Some(step) = d.status.step.clone() else { return };
+    let Some(wanted) = at(d, step.index) else { return };
+    if wanted.weight >= step.weight {
+        // A higher weight for the present step is a raise: it comes with the next step, on evidence.
+        return;
+    }
+    let now = d.now();
+    d.event(false, "StepEdited", format!("the present step goes from {} to {} %", step.weight, wanted.weight));
+    if let Some(s) = &mut d.status.step {
+        s.weight = wanted.weight;
+        s.set = s.set.min(wanted.weight);
+        s.set_at = now;
+        s.written = false;
+    }
+}

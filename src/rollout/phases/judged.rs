@@ -1,0 +1,191 @@
+//! What shadow, canary and watch have in common: evidence, the signals that bring traffic back, the pods that the share
+//! needs, the route kept as decided, and the clock of the step.
+
+use chrono::Duration;
+
+use crate::analysis::Stage;
+use crate::api::condition::{ConditionType, Finding};
+use crate::api::{HoldOrRollback, RollbackOrHold, StepStatus};
+use crate::rollout::evidence::{self, Judged};
+use crate::rollout::rollback::{self, Cause};
+use crate::rollout::route::{self, Kept};
+use crate::rollout::{Draft, capacity};
+
+/// What the phase may go on with.
+pub struct Look {
+    /// How the metrics stand.
+    pub judged: Judged,
+    /// The share is as decided, nobody interferes, enough pods are there and nothing holds.
+    pub steady: bool,
+}
+
+/// One pass of a judged phase. `None`: traffic is being brought back, the phase has changed.
+pub fn look(d: &mut Draft<'_>, stage: Stage, mirror: Option<i32>) -> Option<Look> {
+    capacity::remember(d);
+    capacity::hold_stable(d);
+    evidence::remember_pods(d);
+    let judged = evidence::judge(d, stage);
+    let per_stable = per_stable(d, mirror);
+    let signals = evidence::signals(d, &judged, per_stable);
+    if let Some(signal) = signals.first() {
+        match signal.then {
+            RollbackOrHold::Rollback => {
+                rollback::begin(d, Cause::reject(signal.reason, signal.message.clone(), signal.at));
+                return None;
+            }
+            RollbackOrHold::Hold => d.hold(signal.reason, signal.message.clone()),
+        }
+    }
+    if no_data_for_long(d, &judged) {
+        return None;
+    }
+    let enough = pods(d);
+    let kept = route::keep(d, mirror, judged.looked);
+    clock(d, &judged, kept);
+    if let Some(until) = route::contested(d) {
+        d.hold("RouteConflict", "somebody else keeps changing the route; no advance while that lasts");
+        d.wake_at(until);
+    }
+    let steady = kept == Kept::AsDecided && enough && signals.is_empty() && d.hold.is_none() && d.stalled.is_none();
+    Some(Look { judged, steady })
+}
+
+/// The candidate's requests for each request of stable that the route gives now.
+fn per_stable(d: &Draft<'_>, mirror: Option<i32>) -> f64 {
+    let Some(step) = d.status.step.as_ref().filter(|s| s.written) else { return 0.0 };
+    if d.status.overridden.is_some() {
+        return 0.0;
+    }
+    match mirror {
+        Some(percent) => f64::from(percent) / 100.0,
+        None if step.set >= 100 => 0.0,
+        None => f64::from(step.set) / f64::from(100 - step.set),
+    }
+}
+
+/// Prometheus away is not a regression; after `noData.after` the stated policy, which never promotes.
+fn no_data_for_long(d: &mut Draft<'_>, judged: &Judged) -> bool {
+    let Some((reason, message)) = judged.missing.clone() else { return false };
+    let policy = d.spec().analysis.no_data.clone();
+    let began = d.status.step.as_ref().map(|s| s.set_at);
+    let since = d.status.evidence.as_ref().and_then(|e| e.fresh_at).max(began);
+    let long = since.is_some_and(|t| d.now() - t >= policy.after.get());
+    match policy.then {
+        HoldOrRollback::Rollback if long => {
+            let now = d.now();
+            let text = format!("no evidence for {}: {message}", policy.after);
+            rollback::begin(d, Cause::reject("NoEvidence", text, now));
+            true
+        }
+        HoldOrRollback::Rollback | HoldOrRollback::Hold => {
+            d.hold(&reason, message);
+            false
+        }
+    }
+}
+
+/// The pods that the share needs: missing ones lower the weight to what is ready, and it comes back by itself.
+fn pods(d: &mut Draft<'_>) -> bool {
+    let Some(c) = d.status.candidate.clone() else { return false };
+    let Some(mut step) = d.status.step.clone() else { return false };
+    let now = d.now();
+    let need = capacity::need_of_step(d);
+    capacity::raise(d, c.slot, need);
+    let ready = evidence::candidate_endpoints(d);
+    let enough = ready >= need;
+    let bearable = if enough { step.weight } else { step.weight * ready.max(0) / need.max(1) };
+    step.short_since = if enough { None } else { step.short_since.or(Some(now)) };
+    if d.status.overridden.is_none() && bearable != step.set {
+        let message = format!("{ready} of {need} pods of the candidate are ready: its share goes from {} to {bearable} %", step.set);
+        d.event(bearable < step.set, "ShareFollowsPods", message);
+        step.set = bearable;
+        step.set_at = now;
+        step.written = false;
+    }
+    if enough {
+        d.condition(ConditionType::CandidateReady, Finding::yes("Ready", format!("{ready} pods are ready, {need} needed")));
+    } else {
+        let message = format!("{ready} of {need} pods that the share needs are ready");
+        d.condition(ConditionType::CandidateReady, Finding::no("PodsMissing", message.clone()));
+        d.wait(message);
+        d.wake_at(step.short_since.unwrap_or(now) + d.spec().strategy.deadlines.ready.get().min(Duration::minutes(5)));
+    }
+    d.status.step = Some(step);
+    enough
+}
+
+/// Hold and watch times run only at the planned weight, by intervals with fresh samples of both arms.
+fn clock(d: &mut Draft<'_>, judged: &Judged, kept: Kept) {
+    let Some(step) = &mut d.status.step else { return };
+    if kept == Kept::AsDecided && step.set == step.weight {
+        step.held_ms += judged.counted.num_milliseconds();
+    }
+}
+
+/// Begins a step: the weight is decided here and written in the same pass.
+pub fn step(d: &mut Draft<'_>, index: i32, weight: i32) {
+    let now = d.now();
+    d.status.step = Some(StepStatus {
+        index,
+        weight,
+        set: weight,
+        set_at: now,
+        written: false,
+        short_since: None,
+        started_at: now,
+        held_ms: 0,
+        evidence_ms: 0,
+        promoted: false,
+    });
+    begin_step_states(d);
+    let until = now + evidence::warm_up(d);
+    evidence::discard(d, now, until);
+}
+
+fn begin_step_states(d: &mut Draft<'_>) {
+    let Some(e) = &mut d.status.evidence else { return };
+    for metric in &mut e.metrics {
+        if let Some((plan, state)) = evidence::unpack(metric) {
+            *metric = evidence::pack(&plan, &state.begin_step());
+        }
+    }
+}
+
+/// Whether the step's time is over.
+pub fn hold_over(d: &Draft<'_>, hold: Duration) -> bool {
+    d.status.step.as_ref().is_some_and(|s| s.promoted || s.held_ms >= hold.num_milliseconds())
+}
+
+/// Waits for evidence after the hold, within its deadline. True when traffic is being brought back.
+pub fn await_evidence(d: &mut Draft<'_>, judged: &Judged, proof: bool) -> bool {
+    let deadline = d.spec().strategy.deadlines.clone();
+    let passed = judged.counted.num_milliseconds();
+    let waited = d.status.step.as_mut().map_or(0, |s| {
+        s.evidence_ms += passed;
+        s.evidence_ms
+    });
+    let missing = judged.still_needed(proof);
+    if waited < deadline.evidence.get().num_milliseconds() {
+        d.wait(format!("evidence: {missing}"));
+        return false;
+    }
+    match deadline.on_evidence {
+        HoldOrRollback::Hold => {
+            d.hold("EvidenceDeadline", format!("the evidence did not come within {}: {missing}", deadline.evidence));
+            false
+        }
+        HoldOrRollback::Rollback => {
+            let now = d.now();
+            let text = format!("the evidence did not come within {}: {missing}", deadline.evidence);
+            rollback::begin(d, Cause::reject("EvidenceDeadline", text, now));
+            true
+        }
+    }
+}
+
+/// Waits in words for the rest of a hold.
+pub fn wait_hold(d: &mut Draft<'_>, hold: Duration, what: &str) {
+    let held = d.status.step.as_ref().map_or(0, |s| s.held_ms);
+    let left = hold - Duration::milliseconds(held);
+    d.wait(format!("{what}: {} more with fresh evidence", crate::api::duration::in_words(left)));
+}

@@ -1,0 +1,186 @@
+//! Pending: a release has been found necessary; the world is made clean for it, what it needs is checked, and its plan
+//! is fixed.
+
+use crate::api::{Candidate, Phase, ReleaseKind, RollbackIntent, Slot};
+use crate::rollout::clean::{self, Cleaned};
+use crate::rollout::target::{self, Target, Wanted};
+use crate::rollout::{Draft, adoption, capacity, evidence, rejected, world};
+use crate::traffic::mirror::{MirrorSupport, mirror_support};
+
+use super::{preparing, resting};
+
+/// Cleans up what an earlier plan left, then fixes the plan of what the spec asks for now.
+pub fn run(d: &mut Draft<'_>) {
+    let slot = world::candidate_slot(&d.status);
+    if d.status.rollback.is_some() {
+        if clean::clean(d, slot) != Cleaned::Done {
+            return;
+        }
+        d.status.rollback = None;
+        d.status.candidate = None;
+        d.status.evidence = None;
+        d.status.step = None;
+    }
+    if let Some(c) = d.status.candidate.clone() {
+        // An expedited release was decided by a person; it does not follow the spec.
+        if c.kind == ReleaseKind::Expedited {
+            d.status.phase = Some(Phase::Preparing);
+            preparing::run(d);
+            return;
+        }
+    }
+    d.status.candidate = None;
+    match target::wanted(d) {
+        Wanted::Nothing => resting::arrive(d),
+        Wanted::Refused((reason, message)) => {
+            d.stall(reason, message);
+            resting::keep(d);
+        }
+        Wanted::Release(target, kind) => match rejected::refuses(d, &target, kind) {
+            Some(_) => resting::arrive(d),
+            None => release(d, &target, kind),
+        },
+    }
+}
+
+fn release(d: &mut Draft<'_>, target: &Target, kind: ReleaseKind) {
+    if let Err((reason, message)) = requirements(d) {
+        d.stall(reason, message);
+        resting::keep(d);
+        return;
+    }
+    start(d, target, kind, "its plan is fixed");
+    preparing::run(d);
+}
+
+/// What every release needs of the user's objects.
+fn requirements(d: &mut Draft<'_>) -> Result<(), (&'static str, String)> {
+    let spec = d.spec();
+    let Some(gateway) = &spec.traffic.gateway_api else {
+        return Err(("NoProvider", "spec.traffic.gatewayAPI is missing; name the HTTPRoute that the traffic comes through".into()));
+    };
+    adoption::ensure(d)?;
+    let service = &spec.traffic.service;
+    if d.obs.service(service).is_none() {
+        return Err(("ServiceMissing", format!("Service {service} does not exist; create it, it is how callers reach the model")));
+    }
+    match world::reading(d.obs) {
+        None => {
+            let message = format!("HTTPRoute {} does not exist; create it, or correct spec.traffic.gatewayAPI.httpRoute", gateway.http_route);
+            return Err(("RouteMissing", message));
+        }
+        Some(reading) if reading.rules == 0 => {
+            let message = format!("HTTPRoute {} has no rule with a backendRef to Service {service}; add one", gateway.http_route);
+            return Err(("RouteMissing", message));
+        }
+        Some(_) => {}
+    }
+    if spec.analysis.metrics.iter().all(|m| m.observe_only) {
+        return Err(("NoMetrics", "spec.analysis.metrics has no metric that decides; a step never advances without evidence, so add one".into()));
+    }
+    if let Some(shadow) = &spec.strategy.shadow {
+        match mirror_support(gateway.mirror, shadow.percent, &d.obs.gateways) {
+            MirrorSupport::Yes { .. } => {}
+            MirrorSupport::No(message) => return Err(("MirrorUnsupported", message)),
+        }
+    }
+    Ok(())
+}
+
+/// Fixes a plan: the candidate, its slot, its hash, its attempt; the grid of looks begins.
+pub fn start(d: &mut Draft<'_>, target: &Target, kind: ReleaseKind, why: &str) {
+    let slot = world::active_slot(&d.status).next();
+    start_in(d, target, kind, slot, why);
+}
+
+/// The same, in a given slot.
+pub fn start_in(d: &mut Draft<'_>, target: &Target, kind: ReleaseKind, slot: Slot, why: &str) {
+    let Some(active) = d.status.active.clone() else { return };
+    let attempt = rejected::next_attempt(d, target, kind);
+    let plan_hash = target::plan_hash(d.obs, &active, target, kind, attempt);
+    d.status.candidate = Some(Candidate {
+        version: target.version.clone(),
+        bundle_digest: target.bundle_digest.clone(),
+        slot,
+        template_hash: target.template_hash.clone(),
+        plan_hash,
+        attempt,
+        kind,
+        since: d.now(),
+    });
+    d.status.capacity = 0;
+    capacity::remember(d);
+    if d.status.capacity == 0 {
+        d.status.capacity = world::replicas(d.obs.deployment(active.slot)).max(1);
+    }
+    d.status.evidence = (kind != ReleaseKind::Expedited).then(|| evidence::begin(d));
+    d.status.analysis.clear();
+    d.status.step = None;
+    d.status.rollback = None;
+    d.status.settling = None;
+    d.status.overridden = None;
+    d.status.conflict = None;
+    d.transition(Phase::Preparing, "Preparing", "PlanFixed", format!("{why}; it goes to slot {slot}"));
+}
+
+/// A newer version, template or baseline before the promotion: weight 0, drain, evidence void, new plan.
+pub fn supersede(d: &mut Draft<'_>, message: &str) {
+    let now = d.now();
+    d.status.rollback = Some(RollbackIntent {
+        reason: "Superseded".into(),
+        message: message.to_owned(),
+        decided_at: now,
+        reject: false,
+        route_clean_at: None,
+    });
+    d.status.evidence = None;
+    d.status.analysis.clear();
+    d.status.step = None;
+    d.status.overridden = None;
+    d.status.conflict = None;
+    d.transition(Phase::Pending, "Pending", "Superseded", message);
+    let slot = world::candidate_slot(&d.status);
+    clean::clean(d, slot);
+}
+
+/// Whether what the candidate was planned on still holds; if not, why. From the promotion on the plan is frozen.
+pub fn overtaken(d: &Draft<'_>) -> Option<Overtaken> {
+    let c = d.status.candidate.as_ref()?;
+    let active = d.status.active.as_ref()?;
+    if c.kind == ReleaseKind::Expedited {
+        return None;
+    }
+    if d.spec().version == active.version && c.version != active.version {
+        return Some(Overtaken::SetBack);
+    }
+    let now = match target::wanted(d) {
+        Wanted::Nothing => return Some(Overtaken::SetBack),
+        Wanted::Refused((_, message)) if d.spec().version != c.version => return Some(Overtaken::Newer(message)),
+        // The object of a version that is already running was deleted, or the origin is away: nothing is judged by that.
+        Wanted::Refused(_) => return None,
+        Wanted::Release(target, kind) => (target, kind),
+    };
+    let (target, kind) = now;
+    let hash = target::plan_hash(d.obs, active, &target, kind, c.attempt);
+    if hash == c.plan_hash {
+        return None;
+    }
+    let what = if target.version != c.version {
+        format!("spec.version is now {}", target.version)
+    } else if target.bundle_digest != c.bundle_digest {
+        "the version was registered again with other content".to_owned()
+    } else if target.template_hash != c.template_hash {
+        "the origin's template was changed".to_owned()
+    } else {
+        "the baseline or the metrics were changed".to_owned()
+    };
+    Some(Overtaken::Newer(format!("{what}: the evidence so far is void, a new plan begins")))
+}
+
+/// What has become of the wish that a plan was made for.
+pub enum Overtaken {
+    /// The spec names the active version again.
+    SetBack,
+    /// The spec asks for something else; in words.
+    Newer(String),
+}

@@ -1,0 +1,124 @@
+//! Active and RolledBack: nothing moves. Selectors and route are guarded, and the spec is watched for something to do.
+
+use crate::api::condition::ConditionType;
+use crate::api::{Phase, Slot};
+use crate::rollout::target::{self, Wanted};
+use crate::rollout::{Action, Draft, expedite, rejected, route, selectors, world};
+
+use super::pending;
+
+/// One pass.
+pub fn run(d: &mut Draft<'_>) {
+    keep(d);
+    match target::wanted(d) {
+        Wanted::Nothing => arrive(d),
+        Wanted::Refused((reason, message)) => d.stall(reason, message),
+        Wanted::Release(target, kind) => match rejected::refuses(d, &target, kind).cloned() {
+            Some(entry) => {
+                if d.phase() != Phase::RolledBack {
+                    d.transition(Phase::RolledBack, "RolledBack", "Rejected", format!("{} was turned down before: {}", entry.version, entry.reason));
+                }
+                let message = format!(
+                    "{} was turned down ({}); name another version, raise spec.retry or create a Retry decision",
+                    entry.version, entry.reason
+                );
+                d.stall(&entry.reason, message);
+            }
+            None => {
+                d.status.candidate = None;
+                d.transition(Phase::Pending, "Pending", "ReleaseWanted", format!("{} is to be brought on", target.version));
+                pending::run(d);
+            }
+        },
+    }
+}
+
+/// The spec asks for what is active: Active; or for what was turned down: RolledBack.
+pub fn arrive(d: &mut Draft<'_>) {
+    forget_candidate(d);
+    let wanted = target::wanted(d);
+    let phase = match &wanted {
+        Wanted::Nothing => Phase::Active,
+        Wanted::Refused(_) | Wanted::Release(..) => Phase::RolledBack,
+    };
+    if d.status.phase != Some(phase) {
+        let version = d.status.active.as_ref().map_or_else(String::new, |a| a.version.clone());
+        let reason = match phase {
+            Phase::Active => "Active",
+            _ => "RolledBack",
+        };
+        d.transition(phase, reason, reason, format!("{version} serves"));
+    }
+    if phase == Phase::RolledBack
+        && let Wanted::Release(target, kind) = &wanted
+        && let Some(entry) = rejected::refuses(d, target, *kind).cloned()
+    {
+        let message = format!(
+            "{} was turned down ({}: {}); name another version, raise spec.retry or create a Retry decision",
+            entry.version, entry.reason, entry.message
+        );
+        d.stall(&entry.reason, message);
+    }
+}
+
+/// What is forgotten when nothing is being brought on.
+pub fn forget_candidate(d: &mut Draft<'_>) {
+    d.status.candidate = None;
+    d.status.step = None;
+    d.status.evidence = None;
+    d.status.rollback = None;
+    d.status.settling = None;
+    d.status.overridden = None;
+    d.status.conflict = None;
+    d.status.capacity = 0;
+    for gone in [ConditionType::CandidateReady, ConditionType::RouteProgrammed, ConditionType::EvidenceAvailable] {
+        crate::api::condition::clear(&mut d.status.conditions, gone);
+    }
+    crate::api::condition::clear(&mut d.status.conditions, ConditionType::StableCapacity);
+}
+
+/// What is kept right at rest: route and selectors, our Service on the idle slot, the scale that the user asks for.
+pub fn keep(d: &mut Draft<'_>) {
+    let dirty = world::reading(d.obs).is_some_and(|r| !r.only_stable);
+    if dirty {
+        d.event(true, "RouteCorrected", "the route named the candidate at rest; it is put back");
+        d.urgent();
+    }
+    route::restore(d);
+    selectors::guard(d);
+    selectors::warn_contested(d);
+    let active = world::active_slot(&d.status);
+    if d.obs.service(&world::candidate_service(d.obs)).is_some() {
+        selectors::candidate_service(d, active.next());
+    }
+    active_scale(d, active);
+}
+
+fn active_scale(d: &mut Draft<'_>, active: Slot) {
+    if active == Slot::Origin {
+        return;
+    }
+    let deployment = active.deployment(&d.spec().workload.deployment);
+    let have = world::replicas(d.obs.deployment(active));
+    if let Some(wanted) = d.spec().workload.replicas
+        && have != wanted
+        && d.obs.deployment(active).is_some()
+    {
+        d.act(Action::Scale { deployment, replicas: wanted });
+    }
+    if d.obs.deployment(active).is_none() {
+        expedite::recreate(d, active);
+    }
+    let origin = world::replicas(d.obs.origin.as_ref());
+    if origin > 0 && d.obs.origin.is_some() {
+        let name = &d.spec().workload.deployment;
+        d.warn(
+            "ReplicasContested",
+            format!("Deployment {name} is idle and spec.replicas asks for {origin} pods; they get no traffic. Leave the field out of what is synced"),
+        );
+    }
+    if d.obs.origin.is_none() {
+        let name = &d.spec().workload.deployment;
+        d.warn("OriginMissing", format!("Deployment {name} is gone; what serves goes on, no new version can be brought on"));
+    }
+}

@@ -1,0 +1,203 @@
+//! Settling: the candidate is verified; Services, route and pods are put to rest in an order in which no request fails.
+//! It goes only forward once the Services have followed.
+
+use chrono::Duration;
+
+use crate::api::{ActiveVersion, Pause, Phase, ReleaseKind, Settling, Slot};
+use crate::rollout::clean::drain;
+use crate::rollout::rollback::{self, Cause};
+use crate::rollout::target;
+use crate::rollout::{Action, Draft, capacity, route, selectors, world};
+
+use super::{pending, resting};
+
+/// How long the endpoints have to follow the selectors.
+const FOLLOW_WITHIN: Duration = Duration::seconds(60);
+
+/// Decides it and points the Services in the same pass.
+pub fn begin(d: &mut Draft<'_>, why: &str) {
+    let now = d.now();
+    let old_slot = world::active_slot(&d.status);
+    d.status.settling = Some(Settling { step: 1, since: now, old_slot, reverse: false });
+    d.transition(Phase::Settling, "Settling", "Settling", why.to_owned());
+    run(d);
+}
+
+/// The Services have followed: `status.active` is the new version, and there is only the way forward.
+pub fn turned(d: &Draft<'_>) -> bool {
+    d.status.settling.as_ref().is_some_and(|s| s.step >= 2)
+}
+
+/// A Rollback after the turn: as soon as the route is settled, the old arm, which is still warm, gets everything back.
+pub fn reverse(d: &mut Draft<'_>) -> Result<String, String> {
+    match &mut d.status.settling {
+        Some(s) if !s.reverse => {
+            s.reverse = true;
+            Ok("the old arm is kept warm and gets the traffic back as soon as the route is settled".into())
+        }
+        Some(_) => Err("that is already under way".into()),
+        None => Err("nothing is being settled".into()),
+    }
+}
+
+/// One pass.
+pub fn run(d: &mut Draft<'_>) {
+    let Some(settling) = d.status.settling.clone() else {
+        return resting::arrive(d);
+    };
+    match settling.step {
+        ..=1 => services(d, &settling),
+        2 => the_route(d),
+        3 => companions(d, &settling),
+        4.. => old_arm(d, &settling),
+    }
+}
+
+fn next(d: &mut Draft<'_>, step: i32) {
+    let now = d.now();
+    if let Some(s) = &mut d.status.settling {
+        s.step = step;
+        s.since = now;
+    }
+}
+
+/// Step 1: every following Service selects the new slot, and its endpoints are the new slot's.
+fn services(d: &mut Draft<'_>, settling: &Settling) {
+    let Some(c) = d.status.candidate.clone() else { return resting::arrive(d) };
+    capacity::hold_stable(d);
+    capacity::raise(d, c.slot, d.status.capacity);
+    if world::ready_pods(d.obs, c.slot, Some(&c.template_hash)) == 0 {
+        return stuck(d, settling, "no pod of the new version is ready");
+    }
+    let pointed = selectors::point_all(d, c.slot, "select the new version");
+    if !(pointed && selectors::endpoints_follow(d, c.slot)) {
+        if d.now() - settling.since >= FOLLOW_WITHIN {
+            return stuck(d, settling, "the endpoints did not follow the selectors");
+        }
+        d.wait("the Services' endpoints to be the new version's");
+        d.wake_at(settling.since + FOLLOW_WITHIN);
+        return;
+    }
+    let now = d.now();
+    d.status.active = Some(ActiveVersion {
+        version: c.version.clone(),
+        bundle_digest: c.bundle_digest.clone(),
+        slot: c.slot,
+        template_hash: c.template_hash.clone(),
+        since: now,
+    });
+    next(d, 2);
+    d.transition(Phase::Settling, "Settling(route)", "ServicesFollow", "every Service selects it");
+    the_route(d);
+}
+
+/// Back to Watching: the selectors go back, the route has not been touched.
+fn stuck(d: &mut Draft<'_>, settling: &Settling, why: &str) {
+    let message = format!("{why} within {} s; the selectors go back, the route is as it was", FOLLOW_WITHIN.num_seconds());
+    d.status.settling = None;
+    selectors::point_all(d, settling.old_slot, "back to the old version");
+    let now = d.now();
+    let expedited = d.status.candidate.as_ref().is_some_and(|c| c.kind == ReleaseKind::Expedited);
+    if expedited {
+        return rollback::begin(d, Cause::leave("SettlingStuck", message, now));
+    }
+    d.transition(Phase::Watching, "Watching", "SettlingStuck", message.clone());
+    d.status.pause = Some(Pause { by: "understudy".into(), since: now, reason: format!("SettlingStuck: {message}") });
+    d.hold("SettlingStuck", message);
+}
+
+/// Step 2: the route as the user wrote it. Both Services select the new slot or nothing that matters any more.
+fn the_route(d: &mut Draft<'_>) {
+    if !route::restore(d) {
+        d.wait("the route to be as the user wrote it");
+        return;
+    }
+    next(d, 3);
+    let Some(settling) = d.status.settling.clone() else { return };
+    companions(d, &settling);
+}
+
+/// Step 3: our Service selects the idle slot; the warm route goes after the drain.
+fn companions(d: &mut Draft<'_>, settling: &Settling) {
+    if !route::restore(d) {
+        return;
+    }
+    let active = world::active_slot(&d.status);
+    let pointed = selectors::candidate_service(d, active.next());
+    let until = settling.since + drain(d, settling.old_slot);
+    if d.now() < until {
+        d.wait("the last requests to the old version to end");
+        d.wake_at(until);
+        return;
+    }
+    if !(pointed && route::remove_warm(d)) {
+        d.wait("our own route to go");
+        return;
+    }
+    if settling.reverse {
+        return turn_back(d, settling);
+    }
+    next(d, 4);
+    let Some(settling) = d.status.settling.clone() else { return };
+    old_arm(d, &settling);
+}
+
+/// Step 4: the old arm to 0. Nothing is scaled to 0 while a Service selects it.
+fn old_arm(d: &mut Draft<'_>, settling: &Settling) {
+    if settling.reverse {
+        return turn_back(d, settling);
+    }
+    route::restore(d);
+    let active = world::active_slot(&d.status);
+    let selected = d.status.adoption.iter().flat_map(|a| &a.services).any(|s| {
+        d.obs.service(&s.name).is_some_and(|found| world::selects(found, &d.status) == Some(settling.old_slot))
+    });
+    if selected || settling.old_slot == active {
+        selectors::guard(d);
+        d.wait("no Service to select the old version");
+        return;
+    }
+    if world::replicas(d.obs.deployment(settling.old_slot)) > 0 {
+        let deployment = settling.old_slot.deployment(&d.spec().workload.deployment);
+        d.act(Action::Scale { deployment, replicas: 0 });
+    }
+    finish(d);
+}
+
+fn finish(d: &mut Draft<'_>) {
+    let version = d.status.active.as_ref().map_or_else(String::new, |a| a.version.clone());
+    d.transition(Phase::Active, "Active", "Verified", format!("{version} is active; no pod was restarted for it"));
+    resting::forget_candidate(d);
+    resting::run(d);
+}
+
+/// The reverse rollout on the old arm: it is warm, nothing is judged.
+fn turn_back(d: &mut Draft<'_>, settling: &Settling) {
+    let Some(left) = d.status.active.clone() else { return };
+    let version = match settling.old_slot {
+        Slot::Origin => target::running_in_origin(d.obs).map(|a| a.version),
+        slot @ (Slot::A | Slot::B) => d.obs.deployment(slot).map(|x| world::slot_version(x).to_owned()),
+    };
+    let Some(version) = version else { return finish(d) };
+    let to = match target::of_version(d.obs, &version) {
+        Ok(to) => to,
+        Err((reason, message)) => {
+            d.event(true, reason, format!("the reverse rollout is not possible: {message}"));
+            return finish(d);
+        }
+    };
+    crate::rollout::rejected::add(d, crate::api::Rejected {
+        version: left.version.clone(),
+        bundle_digest: left.bundle_digest.clone(),
+        template_hash: None,
+        reason: "RolledBackByDecision".into(),
+        message: "rolled back while it was being settled".into(),
+        at: d.obs.now,
+        retry: d.spec().retry,
+        attempt: d.status.candidate.as_ref().map_or(1, |c| c.attempt),
+        retried: false,
+    });
+    let why = format!("the way back to {version}, whose pods are warm");
+    pending::start_in(d, &to, ReleaseKind::Expedited, settling.old_slot, &why);
+    super::preparing::run(d);
+}

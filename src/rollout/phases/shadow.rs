@@ -1,0 +1,49 @@
+//! Shadow: the candidate gets a mirrored copy of the traffic; nobody sees its answers.
+
+use crate::analysis::Stage;
+use crate::api::Phase;
+use crate::rollout::rollback::{self, Cause};
+use crate::rollout::{Draft, route};
+
+use super::pending::{self, Overtaken};
+use super::{canary, judged, preparing};
+
+/// Decides the stage and writes the mirror in the same pass.
+pub fn begin(d: &mut Draft<'_>) {
+    let percent = d.spec().strategy.shadow.as_ref().map_or(100, |s| s.percent);
+    judged::step(d, 0, 0);
+    d.transition(Phase::Shadow, "Shadow", "ShadowStarted", format!("{percent} % of the requests are mirrored to it"));
+    route::keep(d, Some(percent), false);
+}
+
+/// One pass.
+pub fn run(d: &mut Draft<'_>) {
+    match pending::overtaken(d) {
+        Some(Overtaken::SetBack) => {
+            let now = d.now();
+            return rollback::begin(d, Cause::leave("SetBack", "the spec names the active version again", now));
+        }
+        Some(Overtaken::Newer(message)) => return pending::supersede(d, &message),
+        None => {}
+    }
+    let Some(shadow) = d.spec().strategy.shadow.clone() else {
+        // The stage was taken out of the spec: it ends with what it has seen.
+        return canary::begin(d, 0, "spec.strategy.shadow was removed");
+    };
+    let Some(look) = judged::look(d, Stage::Shadow, Some(shadow.percent)) else { return };
+    if !look.steady || preparing::paused(d) {
+        return;
+    }
+    if !judged::hold_over(d, shadow.duration.get()) {
+        return judged::wait_hold(d, shadow.duration.get(), "the shadow stage");
+    }
+    let mirrored = look.judged.verdicts.iter().map(|v| v.candidate.n).fold(0.0, f64::max);
+    let enough = mirrored >= shadow.min_requests as f64;
+    if enough && look.judged.may_advance() {
+        return canary::begin(d, 0, &format!("{mirrored:.0} mirrored requests speak for it"));
+    }
+    if !enough {
+        d.wait(format!("{} mirrored requests, {mirrored:.0} so far", shadow.min_requests));
+    }
+    judged::await_evidence(d, &look.judged, false);
+}

@@ -1,0 +1,87 @@
+//! Watching: the candidate has nearly all the traffic; the version before is warm and keeps a share to compare with. From
+//! here on the plan is frozen: another version waits.
+
+use crate::analysis::{Outcome, Reason, Stage};
+use crate::api::condition::{ConditionType, Finding};
+use crate::api::{OnNewVersion, Phase};
+use crate::rollout::evidence::Judged;
+use crate::rollout::rollback::{self, Cause};
+use crate::rollout::{Draft, evidence, route};
+
+use super::{judged, preparing, settling};
+
+/// The promotion.
+pub fn begin(d: &mut Draft<'_>, why: &str) {
+    let weight = 100 - d.spec().strategy.watch.control_weight;
+    judged::step(d, 0, weight);
+    d.transition(Phase::Watching, "Watching", "Promoted", format!("share {weight} %: {why}"));
+    route::keep(d, None, true);
+}
+
+/// One pass.
+pub fn run(d: &mut Draft<'_>) {
+    let set_back = d.status.active.as_ref().is_some_and(|a| a.version == d.spec().version)
+        && d.status.candidate.as_ref().is_some_and(|c| c.version != d.spec().version);
+    if set_back {
+        let now = d.now();
+        return rollback::begin(d, Cause::leave("SetBack", "the spec names the active version again", now));
+    }
+    stable_changed(d);
+    let watch = d.spec().strategy.watch.clone();
+    let Some(look) = judged::look(d, Stage::Watch, None) else { return };
+    let newer = newer(d);
+    if !look.steady || preparing::paused(d) {
+        return;
+    }
+    let end_now = newer.is_some() && watch.on_new_version == OnNewVersion::EndWatch;
+    let promoted = end_now || d.status.step.as_ref().is_some_and(|s| s.promoted);
+    let duration = watch.duration.get();
+    if !promoted && !judged::hold_over(d, duration) {
+        judged::wait_hold(d, duration, "the watch");
+        if let Some(version) = newer {
+            d.wait(format!("then {version}"));
+        }
+        return;
+    }
+    if promoted || duration.is_zero() || ends(&look.judged, watch.control_weight > 0) {
+        return settling::begin(d, if promoted { "the watch was ended as verified" } else { "the watch ended clean" });
+    }
+    judged::await_evidence(d, &look.judged, false);
+}
+
+/// A paired watch ends on what a step asks. An unpaired one runs on the candidate's evidence alone: its time is over and
+/// nothing is over its bar, or there would be no way here.
+fn ends(judged: &Judged, paired: bool) -> bool {
+    if paired {
+        return judged.looked && judged.may_advance();
+    }
+    let alone = |v: &crate::analysis::MetricVerdict| {
+        v.observe_only || matches!(v.outcome, Outcome::Unavailable(Reason::Unpaired) | Outcome::Pass | Outcome::Inconclusive { .. })
+    };
+    judged.missing.is_none() && judged.verdicts.iter().all(alone)
+}
+
+/// Another version that waits for the end of the watch; only the latest is kept, since the spec holds one.
+fn newer(d: &mut Draft<'_>) -> Option<String> {
+    let c = d.status.candidate.as_ref()?;
+    (d.spec().version != c.version).then(|| d.spec().version.clone())
+}
+
+/// The origin is the stable arm and its template was changed in Git: Kubernetes rolls that out in place, so a rollback now
+/// goes to the changed origin, and a full new watch is due.
+fn stable_changed(d: &mut Draft<'_>) {
+    let before = d.obs.rollout.status.as_ref().and_then(|s| s.active.clone());
+    let (Some(before), Some(active)) = (before, d.status.active.clone()) else { return };
+    if active.slot != crate::api::Slot::Origin || before.template_hash == active.template_hash {
+        return;
+    }
+    let message = "the origin's template changed while it is the stable arm: a rollback goes to the changed origin, and the watch begins again";
+    d.event(true, "StableChanged", message);
+    d.condition(ConditionType::StableCapacity, Finding::no("StableChanged", message));
+    let now = d.now();
+    if let Some(s) = &mut d.status.step {
+        s.held_ms = 0;
+        s.started_at = now;
+    }
+    evidence::restart_watch(d);
+}

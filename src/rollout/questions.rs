@@ -1,0 +1,277 @@
+//! What a rollout asks of its metric source in this pass. At rest, and between looks, it asks nothing.
+
+use chrono::{DateTime, Duration, Utc};
+
+use crate::analysis::{Arm, RawSeries, sample};
+use crate::api::{Arms, Evidence, Metric, Phase};
+
+use super::{Observed, evidence, world};
+
+/// Which counter of a metric is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Field {
+    /// All events.
+    Total,
+    /// Bad events.
+    Bad,
+    /// Sum of scores.
+    Sum,
+    /// All buckets of a histogram; the one without bound is the total.
+    Buckets,
+}
+
+/// How the series of one arm are told apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ArmMatch {
+    /// By the exact names of the arm's pods.
+    Pods {
+        /// The label that holds the pod's name.
+        label: String,
+        /// The names.
+        names: Vec<String>,
+    },
+    /// By one label with one value, as a gateway has it.
+    Label {
+        /// The label.
+        label: String,
+        /// Its value.
+        value: String,
+    },
+}
+
+/// Raw samples of one counter of one arm.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// Name of the metric.
+    pub metric: String,
+    /// Whose.
+    pub arm: Arm,
+    /// Which counter.
+    pub field: Field,
+    /// Name of the Prometheus server in the operator's configuration.
+    pub server: String,
+    /// The user's selector; the arm's matchers are added to its syntax tree.
+    pub selector: String,
+    /// How the arm is told apart.
+    pub matcher: ArmMatch,
+    /// Labels that differ between the arms: the user's matchers on them are dropped.
+    pub drop_labels: Vec<String>,
+    /// Oldest sample wanted.
+    pub from: DateTime<Utc>,
+    /// Newest sample wanted.
+    pub to: DateTime<Utc>,
+}
+
+/// What came back. None of it is a verdict.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// Raw samples by series.
+    Series(Vec<RawSeries>),
+    /// The query is good and matched nothing.
+    NoData,
+    /// There is no answer that can be used.
+    Failed {
+        /// It may be there at the next look; otherwise a person must change something.
+        transient: bool,
+        /// What failed and what to do.
+        message: String,
+    },
+}
+
+/// The answers of one pass, with their questions.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Answers {
+    /// Questions with answers.
+    pub given: Vec<(Question, Answer)>,
+    /// The scrape interval as measured from the samples, where there were enough.
+    pub scrape: Option<Duration>,
+}
+
+/// Length of the history that limits are chosen from.
+pub const HISTORY: Duration = Duration::hours(1);
+
+/// Shortest assumed scrape interval, until it has been measured.
+const SCRAPE_UNKNOWN: Duration = Duration::seconds(1);
+
+/// What is to be asked in this pass.
+pub fn questions(obs: &Observed) -> Vec<Question> {
+    let Some(status) = &obs.rollout.status else { return Vec::new() };
+    let Some(found) = &status.evidence else { return Vec::new() };
+    match status.phase {
+        Some(Phase::Preparing) => preflight(obs, found),
+        Some(Phase::Shadow | Phase::Canary | Phase::Watching) => look(obs, found),
+        Some(
+            Phase::Pending
+            | Phase::Settling
+            | Phase::Active
+            | Phase::RollingBack
+            | Phase::RolledBack
+            | Phase::Deleting,
+        )
+        | None => Vec::new(),
+    }
+}
+
+/// The scrape interval that looks lag behind by.
+pub fn scrape(found: &Evidence) -> Duration {
+    found.scrape_ms.map_or(SCRAPE_UNKNOWN, Duration::milliseconds)
+}
+
+/// When the next look is due: when the next interval has ended and every target has been scraped for it. While the
+/// answers do not move the grid on (Prometheus away), one look for every interval of time.
+pub fn next_look(found: &Evidence) -> DateTime<Utc> {
+    let interval = Duration::milliseconds(found.interval_ms);
+    let edge = found.t_k + interval + scrape(found);
+    match found.asked_at {
+        Some(asked) if asked >= edge => asked + interval.min(Duration::seconds(5)),
+        Some(_) | None => edge,
+    }
+}
+
+fn look(obs: &Observed, found: &Evidence) -> Vec<Question> {
+    if obs.now < next_look(found) {
+        return Vec::new();
+    }
+    let interval = Duration::milliseconds(found.interval_ms);
+    let lookback = sample::lookback(interval, scrape(found));
+    let to = obs.now - scrape(found);
+    let ask = |metric: &Metric| {
+        let state = found.metrics.iter().find(|m| m.name == metric.name);
+        let at = state.and_then(|m| evidence::cursor(m)).unwrap_or(found.t_k);
+        let from = (at - lookback * 2).max(to - HISTORY);
+        both_arms(obs, found, metric, from, to)
+    };
+    obs.rollout.spec.analysis.metrics.iter().flat_map(ask).collect()
+}
+
+/// Before any traffic moves: every query on the stable arm, over the hour before the attempt; and the candidate's pods.
+fn preflight(obs: &Observed, found: &Evidence) -> Vec<Question> {
+    let due = found.asked_at.is_none_or(|asked| obs.now >= asked + Duration::seconds(1));
+    let slot = world::candidate_slot(obs.rollout.status.as_ref().unwrap_or(&Default::default()));
+    let started = obs.pods_of(slot).any(|p| p.ready);
+    let all_there = !found.metrics.is_empty() && found.candidate_scraped;
+    if !due || all_there || (!found.metrics.is_empty() && !started) {
+        return Vec::new();
+    }
+    let to = obs.now - scrape(found).min(Duration::seconds(1));
+    let metrics = &obs.rollout.spec.analysis.metrics;
+    if found.metrics.is_empty() {
+        return metrics
+            .iter()
+            .flat_map(|m| arm(obs, found, m, Arm::Stable, found.t0 - HISTORY, found.t0.min(to)))
+            .collect();
+    }
+    let by_pod = metrics.iter().filter(|m| gateway(m).is_none());
+    by_pod.flat_map(|m| arm(obs, found, m, Arm::Candidate, found.t0, obs.now)).collect()
+}
+
+fn both_arms(
+    obs: &Observed,
+    found: &Evidence,
+    metric: &Metric,
+    from: DateTime<Utc>,
+    to: DateTime<Utc>,
+) -> Vec<Question> {
+    [Arm::Stable, Arm::Candidate].into_iter().flat_map(|a| arm(obs, found, metric, a, from, to)).collect()
+}
+
+fn arm(
+    obs: &Observed,
+    found: &Evidence,
+    metric: &Metric,
+    arm: Arm,
+    from: DateTime<Utc>,
+    to: DateTime<Utc>,
+) -> Vec<Question> {
+    let matcher = matcher(obs, found, metric, arm);
+    if matches!(&matcher, ArmMatch::Pods { names, .. } if names.is_empty()) {
+        return Vec::new();
+    }
+    let status = obs.rollout.status.as_ref();
+    let adoption = status.and_then(|s| s.adoption.as_ref());
+    let drop_labels: Vec<String> =
+        adoption.map(|a| a.labels.keys().map(|k| prometheus_label(k)).collect()).unwrap_or_default();
+    let question = |(field, selector): (Field, String)| Question {
+        metric: metric.name.clone(),
+        arm,
+        field,
+        server: obs.rollout.spec.analysis.prometheus.clone(),
+        selector,
+        matcher: matcher.clone(),
+        drop_labels: drop_labels.clone(),
+        from,
+        to,
+    };
+    fields(metric).into_iter().map(question).collect()
+}
+
+/// The counters of a metric, each with its selector.
+pub fn fields(metric: &Metric) -> Vec<(Field, String)> {
+    if let Some(ratio) = &metric.ratio {
+        return vec![(Field::Total, ratio.total.clone()), (Field::Bad, ratio.bad.clone())];
+    }
+    if let Some(latency) = &metric.latency {
+        return vec![(Field::Buckets, suffixed(&latency.histogram, "_bucket"))];
+    }
+    let Some(mean) = &metric.mean else { return Vec::new() };
+    match (&mean.histogram, &mean.sum, &mean.count) {
+        (Some(histogram), _, _) => {
+            vec![(Field::Buckets, suffixed(histogram, "_bucket")), (Field::Sum, suffixed(histogram, "_sum"))]
+        }
+        (None, Some(sum), Some(count)) => vec![(Field::Total, count.clone()), (Field::Sum, sum.clone())],
+        (None, _, _) => Vec::new(),
+    }
+}
+
+/// The gateway's label of a metric, when its arms are told apart there.
+pub fn gateway(metric: &Metric) -> Option<&crate::api::GatewayArm> {
+    metric.arms.as_ref().and_then(|a| a.gateway.as_ref())
+}
+
+fn matcher(obs: &Observed, found: &Evidence, metric: &Metric, arm: Arm) -> ArmMatch {
+    if let Some(g) = gateway(metric) {
+        let service = match arm {
+            Arm::Stable => obs.rollout.spec.traffic.service.clone(),
+            Arm::Candidate => world::candidate_service(obs),
+        };
+        let value = g
+            .value
+            .replace("$(NAMESPACE)", obs.namespace())
+            .replace("$(SERVICE)", &service)
+            .replace("$(PORT)", &world::service_port(obs));
+        return ArmMatch::Label { label: g.label.clone(), value };
+    }
+    let label = match &metric.arms {
+        Some(Arms { pod_label: Some(label), gateway: _ }) => label.clone(),
+        Some(Arms { pod_label: None, gateway: _ }) | None => "pod".to_owned(),
+    };
+    let pods = match arm {
+        Arm::Stable => &found.pods.stable,
+        Arm::Candidate => &found.pods.candidate,
+    };
+    ArmMatch::Pods { label, names: pods.iter().map(|p| p.name.clone()).collect() }
+}
+
+/// `name{a="b"}` and `_bucket` give `name_bucket{a="b"}`.
+fn suffixed(selector: &str, suffix: &str) -> String {
+    match selector.split_once('{') {
+        Some((name, rest)) => format!("{}{suffix}{{{rest}", name.trim_end()),
+        None => format!("{}{suffix}", selector.trim()),
+    }
+}
+
+/// A Kubernetes label key as Prometheus' label mapping writes it.
+fn prometheus_label(key: &str) -> String {
+    key.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_histograms_suffix_goes_before_the_matchers() {
+        assert_eq!(suffixed("h", "_bucket"), "h_bucket");
+        assert_eq!(suffixed("h{path=\"/x\"}", "_sum"), "h_sum{path=\"/x\"}");
+    }
+}

@@ -1,0 +1,254 @@
+//! The user's route: kept at what the operator decided, foreign edits judged by their direction, and put back to what
+//! the user wrote.
+
+use chrono::{DateTime, Duration, Utc};
+use serde_json::Value;
+
+use crate::api::{ArmWeights, Overridden, RouteConflict};
+use crate::traffic::http_route::{self, Originals, Reading};
+use crate::traffic::{Names, Split, warm_route};
+
+use super::{Action, Draft, evidence, selectors, world};
+
+/// Pause between two corrections of a foreign raise.
+const CORRECT_EVERY: Duration = Duration::seconds(2);
+/// The same, after five corrections within a minute.
+const CORRECT_SLOWLY: Duration = Duration::seconds(10);
+/// A raise that was decided longer ago and not carried out (the controller died in between) is looked at afresh.
+const STALE_INTENT: Duration = Duration::seconds(5);
+
+/// How the route stands to what was decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// As decided.
+    AsDecided,
+    /// A write is under way.
+    Writing,
+    /// Somebody took traffic from the candidate; it is left so.
+    Overridden,
+    /// Somebody gave the candidate more; it is being corrected.
+    Conflict,
+    /// There is no route.
+    Missing,
+}
+
+/// Runs `f` with the names of the two Services.
+fn with_names<T>(d: &Draft<'_>, f: impl FnOnce(&Names<'_>) -> T) -> T {
+    let candidate = world::candidate_service(d.obs);
+    f(&Names { namespace: d.obs.namespace(), service: &d.spec().traffic.service, candidate: &candidate })
+}
+
+/// What the user wrote, from the annotation of our own route.
+pub fn originals(d: &Draft<'_>) -> Originals {
+    d.obs.warm_route.as_ref().and_then(warm_route::originals_of).unwrap_or_default()
+}
+
+/// Keeps the route at the present step's decided share. `looked`: this pass brought new evidence.
+pub fn keep(d: &mut Draft<'_>, mirror: Option<i32>, looked: bool) -> Kept {
+    let Some(reading) = world::reading(d.obs).filter(|r| r.rules > 0) else {
+        let route = world::route_name(d.obs);
+        let service = &d.spec().traffic.service;
+        d.hold("RouteMissing", format!("HTTPRoute {route} has no rule that names Service {service}; put it back"));
+        return Kept::Missing;
+    };
+    let Some(step) = d.status.step.clone() else { return Kept::AsDecided };
+    if !step.written {
+        return write_decided(d, &reading, mirror, looked);
+    }
+    let more = reading.candidate > step.set || (reading.mirror.is_some() && mirror.is_none());
+    let less = reading.candidate < step.set || (mirror.is_some() && reading.mirror.is_none());
+    match (more, less) {
+        (true, _) => correct(d, &reading, mirror),
+        (false, true) => overridden(d, &reading, mirror),
+        (false, false) => {
+            settle(d);
+            Kept::AsDecided
+        }
+    }
+}
+
+/// Writes what was decided and has not been read back yet.
+fn write_decided(d: &mut Draft<'_>, reading: &Reading, mirror: Option<i32>, looked: bool) -> Kept {
+    let now = d.now();
+    let Some(step) = d.status.step.clone() else { return Kept::AsDecided };
+    if reading.candidate == step.set && reading.mirror.is_some() == mirror.is_some() {
+        let until = now + evidence::warm_up(d);
+        evidence::discard(d, step.set_at, until);
+        if let Some(s) = &mut d.status.step {
+            s.written = true;
+        }
+        settle(d);
+        return Kept::AsDecided;
+    }
+    let raises = step.set > reading.candidate;
+    if raises && now - step.set_at > STALE_INTENT && !looked {
+        d.hold("EvaluatingFirst", "a raise was decided before an interruption; a fresh look comes first");
+        return Kept::Writing;
+    }
+    if raises && evidence::candidate_endpoints(d) == 0 {
+        d.hold("CandidateNotReady", "no pod of the candidate is ready; its share is not raised");
+        return Kept::Writing;
+    }
+    write(d, mirror, "as decided");
+    Kept::Writing
+}
+
+fn write(d: &mut Draft<'_>, mirror: Option<i32>, why: &str) {
+    let (Some(route), Some(step)) = (d.obs.route.clone(), d.status.step.clone()) else { return };
+    let known = with_names(d, |names| http_route::remember(&route, names, Some(&originals(d))));
+    let split = Split { candidate: step.set, mirror };
+    match with_names(d, |names| http_route::split(&route, names, &split, &known)) {
+        Ok(None) => {}
+        Ok(Some(edit)) => {
+            let mirrored = mirror.map_or_else(String::new, |m| format!(", mirror {m} %"));
+            let what = format!("candidate {} %{mirrored} ({why})", step.set);
+            d.act(Action::PatchRoute { name: world::route_name(d.obs).to_owned(), patch: edit.patch, what });
+        }
+        Err(e) => d.hold("RouteRefused", e.to_string()),
+    }
+}
+
+/// Less than decided: kept. Only a person's Resume goes up again.
+fn overridden(d: &mut Draft<'_>, reading: &Reading, mirror: Option<i32>) -> Kept {
+    let now = d.now();
+    if d.status.overridden.as_ref().is_some_and(|o| o.resumed) {
+        evidence::foreign_end(d);
+        d.status.overridden = None;
+        if let Some(s) = &mut d.status.step {
+            s.written = false;
+            s.set_at = now;
+        }
+        write(d, mirror, "resumed");
+        return Kept::Writing;
+    }
+    evidence::foreign_begin(d);
+    let writer = d.obs.route.as_ref().map(http_route::last_writer).unwrap_or_default();
+    if d.status.overridden.as_ref().is_none_or(|o| o.weight != reading.candidate || o.writer != writer) {
+        let message = format!(
+            "{writer} set the candidate to {} % on the route where {} % was decided; it stays so until a Resume decision",
+            reading.candidate,
+            d.status.step.as_ref().map_or(0, |s| s.set)
+        );
+        d.event(true, "RouteOverridden", message);
+        let since = d.status.overridden.as_ref().map_or(now, |o| o.since);
+        let weight = reading.candidate;
+        d.status.overridden = Some(Overridden { writer: writer.clone(), since, weight, resumed: false });
+    }
+    d.hold("RouteOverridden", format!("{writer} took traffic from the candidate; create a Resume decision to go on"));
+    Kept::Overridden
+}
+
+/// More than decided: corrected every time, at most once in two seconds, and never read as progress.
+fn correct(d: &mut Draft<'_>, reading: &Reading, mirror: Option<i32>) -> Kept {
+    let now = d.now();
+    let writer = d.obs.route.as_ref().map(http_route::last_writer).unwrap_or_default();
+    evidence::foreign_begin(d);
+    let mut conflict =
+        d.status.conflict.clone().unwrap_or(RouteConflict { writer: writer.clone(), corrections: Vec::new() });
+    conflict.corrections.retain(|t| now - *t < Duration::minutes(1));
+    let pause = if conflict.corrections.len() >= 5 { CORRECT_SLOWLY } else { CORRECT_EVERY };
+    let due = conflict.corrections.last().map_or(now, |t| *t + pause);
+    if now < due {
+        d.wake_at(due);
+    } else {
+        d.event(
+            true,
+            "RouteCorrected",
+            format!("{writer} set the candidate to {} % on the route; it is put back", reading.candidate),
+        );
+        conflict.corrections.push(now);
+        write(d, mirror, "foreign raise corrected");
+    }
+    conflict.writer = writer.clone();
+    d.status.conflict = Some(conflict);
+    d.hold("RouteConflict", format!("{writer} gives the candidate more than was decided; it is corrected each time"));
+    Kept::Conflict
+}
+
+/// The route is as decided: a foreign edit, if there was one, has gone.
+fn settle(d: &mut Draft<'_>) {
+    evidence::foreign_end(d);
+    d.status.overridden = None;
+    let now = d.now();
+    if let Some(c) = &mut d.status.conflict {
+        c.corrections.retain(|t| now - *t < Duration::minutes(1));
+        if c.corrections.is_empty() {
+            d.status.conflict = None;
+        }
+    }
+}
+
+/// Two foreign raises within a minute: no advance while that lasts.
+pub fn contested(d: &Draft<'_>) -> Option<DateTime<Utc>> {
+    let c = d.status.conflict.as_ref().filter(|c| c.corrections.len() >= 2)?;
+    c.corrections.last().map(|t| *t + Duration::minutes(1))
+}
+
+/// Puts the route back to what the user wrote: rules first, then who owns its fields. True when it is so, as observed,
+/// or there is no route.
+pub fn restore(d: &mut Draft<'_>) -> bool {
+    let Some(route) = d.obs.route.clone() else { return true };
+    let known = originals(d);
+    let name = world::route_name(d.obs).to_owned();
+    match with_names(d, |names| http_route::undo(&route, names, &known)) {
+        Ok(Some(edit)) => {
+            d.act(Action::PatchRoute { name, patch: edit.patch, what: "as the user wrote it".to_owned() });
+            false
+        }
+        Ok(None) => {
+            if let Some(edit) = http_route::restore_managed_fields(&route, &known) {
+                d.act(Action::PatchRoute { name, patch: edit.patch, what: "field owners as before".to_owned() });
+            }
+            true
+        }
+        Err(e) => {
+            d.hold("RouteRefused", e.to_string());
+            false
+        }
+    }
+}
+
+/// The warm route: it makes the data plane know both Services before the user's route names the second one. True when
+/// it is there with what the user wrote, as observed.
+pub fn warm(d: &mut Draft<'_>) -> bool {
+    let Some(route) = d.obs.route.clone() else { return false };
+    let name = world::warm_route(d.obs);
+    let known = with_names(d, |names| http_route::remember(&route, names, Some(&originals(d))));
+    match &d.obs.warm_route {
+        None => {
+            let secret = d.status.candidate.as_ref().map_or(String::new(), |c| c.plan_hash.replace("sha256:", ""));
+            let made = with_names(d, |names| {
+                warm_route::warm_route(&route, names, &world::mark(d.obs), &secret, &known)
+            });
+            d.act(Action::CreateRoute(made));
+            false
+        }
+        Some(existing) if !is_ours(d, existing) => {
+            d.stall("NameTaken", format!("HTTPRoute {name} exists and is somebody else's; rename or remove it"));
+            false
+        }
+        Some(_) => true,
+    }
+}
+
+fn is_ours(d: &Draft<'_>, route: &Value) -> bool {
+    let meta = serde_json::from_value(route["metadata"].clone()).unwrap_or_default();
+    selectors::owned_or_orphaned(d, &meta)
+}
+
+/// Removes the warm route, when it is ours. True when it is not there, as observed.
+pub fn remove_warm(d: &mut Draft<'_>) -> bool {
+    let Some(existing) = d.obs.warm_route.clone().filter(|r| is_ours(d, r)) else { return true };
+    let uid = existing["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
+    if existing["metadata"]["deletionTimestamp"].is_null() {
+        d.act(Action::DeleteRoute { name: world::warm_route(d.obs), uid });
+    }
+    false
+}
+
+/// The shares as read back from route and selectors together.
+pub fn report(d: &mut Draft<'_>) {
+    let mirror = world::reading(d.obs).and_then(|r| r.mirror).unwrap_or(0);
+    let candidate = world::share(d.obs, &d.status);
+    d.status.weights = Some(ArmWeights { stable: 100 - candidate, candidate, mirror });
+}

@@ -1,0 +1,134 @@
+//! Services: the user's always select the active version, ours the candidate or the idle slot.
+
+use k8s_openapi::api::core::v1::Service;
+
+use crate::api::{FollowingService, Slot};
+use crate::traffic::selector;
+use crate::workload::{labels, services};
+
+use super::{Action, Draft, world};
+
+/// Brings every following Service to a slot. True when all of them select it, as observed.
+pub fn point_all(d: &mut Draft<'_>, slot: Slot, what: &str) -> bool {
+    let Some(adoption) = d.status.adoption.clone() else { return true };
+    let mut done = true;
+    for original in &adoption.services {
+        let Some(service) = d.obs.service(&original.name) else { continue };
+        if world::selects(service, &d.status) == Some(slot) {
+            continue;
+        }
+        done = false;
+        let wanted = labels::selector_for(&adoption, &original.selector, slot);
+        if let Some(edit) = selector::selector_edit(service, &wanted) {
+            d.act(Action::PatchService { name: original.name.clone(), patch: edit.patch, what: what.to_owned() });
+        }
+    }
+    done
+}
+
+/// Whether every following Service's ready endpoints are pods of that slot, and there are some.
+pub fn endpoints_follow(d: &Draft<'_>, slot: Slot) -> bool {
+    let Some(adoption) = &d.status.adoption else { return true };
+    let of_slot = |pod: &String| d.obs.pods_of(slot).any(|p| p.name == *pod);
+    adoption.services.iter().filter(|s| d.obs.service(&s.name).is_some()).all(|s| {
+        let ready = world::ready_endpoints(d.obs, &s.name);
+        !ready.is_empty() && ready.iter().all(of_slot)
+    })
+}
+
+/// The guard at rest and during a rollout: a selector that somebody reset is corrected at once. While the origin is
+/// active its selectors are the user's, except that none of them may select a slot of ours.
+pub fn guard(d: &mut Draft<'_>) {
+    let active = world::active_slot(&d.status);
+    let Some(adoption) = d.status.adoption.clone() else { return };
+    for original in &adoption.services {
+        let Some(service) = d.obs.service(&original.name) else { continue };
+        let at = world::selects(service, &d.status);
+        let fine = match active {
+            Slot::Origin => at.is_none_or(|s| s == Slot::Origin),
+            Slot::A | Slot::B => at == Some(active),
+        };
+        if fine {
+            continue;
+        }
+        let wanted = labels::selector_for(&adoption, &original.selector, active);
+        if let Some(edit) = selector::selector_edit(service, &wanted) {
+            let what = format!("selector back to the active slot {active}");
+            d.act(Action::PatchService { name: original.name.clone(), patch: edit.patch, what: what.clone() });
+            d.event(true, "SelectorCorrected", format!("Service {}: {what}", original.name));
+            d.urgent();
+        }
+    }
+}
+
+/// A declarative owner of a following Service's selector will reset it at its next sync: a warning until the admission
+/// policies are there.
+pub fn warn_contested(d: &mut Draft<'_>) {
+    if world::active_slot(&d.status) == Slot::Origin {
+        return;
+    }
+    let names: Vec<String> =
+        d.status.adoption.iter().flat_map(|a| &a.services).map(|s| s.name.clone()).collect();
+    for name in names {
+        let owner = d.obs.service(&name).and_then(services::selector_owner);
+        if let Some(owner) = owner {
+            d.warn(
+                "SelectorContested",
+                format!("Service {name}: {owner} also sets spec.selector; leave the selector out of what it syncs. It is corrected each time"),
+            );
+        }
+    }
+}
+
+/// Our Service for the candidate: it exists, is ours, is a copy of the user's Service and selects the slot.
+/// True when it is so, as observed.
+pub fn candidate_service(d: &mut Draft<'_>, slot: Slot) -> bool {
+    let name = world::candidate_service(d.obs);
+    let Some(adoption) = d.status.adoption.clone() else { return false };
+    let user = d.spec().traffic.service.clone();
+    let original = adoption.services.iter().find(|s| s.name == user);
+    let (Some(service), Some(original)) = (d.obs.service(&user), original) else { return false };
+    let wanted = labels::selector_for(&adoption, &original.selector, slot);
+    let Some(existing) = d.obs.service(&name) else {
+        let made = services::candidate_service(service, wanted, &world::mark(d.obs));
+        d.act(Action::CreateService(Box::new(made)));
+        return false;
+    };
+    if !is_ours_or_orphaned(d, existing) {
+        d.stall("NameTaken", format!("Service {name} exists and is somebody else's; rename or remove it"));
+        return false;
+    }
+    match selector::selector_edit(existing, &wanted) {
+        None => true,
+        Some(edit) => {
+            let what = format!("select slot {slot}");
+            d.act(Action::PatchService { name, patch: edit.patch, what });
+            false
+        }
+    }
+}
+
+fn is_ours_or_orphaned(d: &Draft<'_>, service: &Service) -> bool {
+    owned_or_orphaned(d, &service.metadata)
+}
+
+/// Ours, or left behind by a rollout that no longer exists.
+pub fn owned_or_orphaned(
+    d: &Draft<'_>,
+    meta: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta,
+) -> bool {
+    match crate::workload::slot::owner_uid(meta) {
+        Some(uid) => uid == d.obs.uid() || !d.obs.rollout_uids.contains(uid),
+        None => false,
+    }
+}
+
+/// What stands in status about the Services.
+pub fn report(d: &mut Draft<'_>) {
+    let Some(adoption) = d.status.adoption.clone() else { return };
+    let following = adoption.services.iter().filter_map(|s| d.obs.service(&s.name).map(|found| (s, found)));
+    let listed: Vec<FollowingService> = following
+        .map(|(s, found)| FollowingService { name: s.name.clone(), slot: world::selects(found, &d.status) })
+        .collect();
+    d.status.services = listed;
+}

@@ -1,0 +1,167 @@
+//! Readings of the observed world that several phases need: names, roles, selectors, ready pods, the actual share.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Service;
+
+use crate::api::{ModelRolloutStatus, ModelVersion, Slot, SlotStatus};
+use crate::api::{Role, keys};
+use crate::traffic::{self, http_route};
+use crate::workload::{labels, slot::Mark};
+
+use super::Observed;
+
+/// `<service>-candidate`.
+pub fn candidate_service(obs: &Observed) -> String {
+    format!("{}-candidate", obs.rollout.spec.traffic.service)
+}
+
+/// `<service>-understudy`.
+pub fn warm_route(obs: &Observed) -> String {
+    format!("{}-understudy", obs.rollout.spec.traffic.service)
+}
+
+/// Name of the user's HTTPRoute; empty without a gateway, which admission refuses.
+pub fn route_name(obs: &Observed) -> &str {
+    obs.rollout.spec.traffic.gateway_api.as_ref().map_or("", |g| g.http_route.as_str())
+}
+
+/// Our mark on objects.
+pub fn mark(obs: &Observed) -> Mark<'_> {
+    Mark { rollout: obs.name(), rollout_uid: obs.uid() }
+}
+
+/// What the route says of the two Services; `None` while there is no route.
+pub fn reading(obs: &Observed) -> Option<http_route::Reading> {
+    let candidate = candidate_service(obs);
+    let names = traffic::Names {
+        namespace: obs.namespace(),
+        service: &obs.rollout.spec.traffic.service,
+        candidate: &candidate,
+    };
+    obs.route.as_ref().map(|route| http_route::read(route, &names))
+}
+
+/// The slot of the active version; the origin while nothing is known.
+pub fn active_slot(status: &ModelRolloutStatus) -> Slot {
+    status.active.as_ref().map_or(Slot::Origin, |a| a.slot)
+}
+
+/// The slot of the candidate: where it is, or where the next one will be.
+pub fn candidate_slot(status: &ModelRolloutStatus) -> Slot {
+    status.candidate.as_ref().map_or_else(|| active_slot(status).next(), |c| c.slot)
+}
+
+/// The slot that a Service selects, by its selector.
+pub fn selects(service: &Service, status: &ModelRolloutStatus) -> Option<Slot> {
+    let adoption = status.adoption.as_ref()?;
+    let name = service.metadata.name.as_deref()?;
+    let of = name.strip_suffix("-candidate").unwrap_or(name);
+    let original = adoption.services.iter().find(|s| s.name == name || s.name == of)?;
+    let none = BTreeMap::new();
+    let selector = service.spec.as_ref().and_then(|s| s.selector.as_ref()).unwrap_or(&none);
+    labels::selected_slot(adoption, &original.selector, selector)
+}
+
+/// Percent of the traffic that reaches the candidate's slot: over the route's backends, the weight of those whose
+/// Service selects it. Selectors count, because they are as good as a weight.
+pub fn share(obs: &Observed, status: &ModelRolloutStatus) -> i32 {
+    let Some(route) = &obs.route else { return 0 };
+    let candidate = candidate_service(obs);
+    let service = obs.rollout.spec.traffic.service.as_str();
+    let names = traffic::Names { namespace: obs.namespace(), service, candidate: &candidate };
+    let slot = candidate_slot(status);
+    let selects_candidate =
+        |name: &str| obs.service(name).is_some_and(|s| selects(s, status) == Some(slot));
+    http_route::share(route, &names, selects_candidate(service), selects_candidate(&candidate))
+}
+
+/// Ready pods of a slot that run the given template and are not going away.
+pub fn ready_pods(obs: &Observed, slot: Slot, template_hash: Option<&str>) -> i32 {
+    let of_template = |hash: &str| template_hash.is_none_or(|wanted| wanted == hash);
+    let count = obs.pods_of(slot).filter(|p| p.ready && !p.deleting && of_template(&p.template_hash));
+    i32::try_from(count.count()).unwrap_or(i32::MAX)
+}
+
+/// Ready endpoints of a Service.
+pub fn ready_endpoints(obs: &Observed, service: &str) -> Vec<String> {
+    let endpoints = obs.endpoints.get(service).into_iter().flatten();
+    endpoints.filter(|e| e.ready).map(|e| e.pod.clone()).collect()
+}
+
+/// Wanted pods of a Deployment; one that does not exist wants none.
+pub fn replicas(deployment: Option<&Deployment>) -> i32 {
+    deployment.and_then(|d| d.spec.as_ref()).map_or(0, |s| s.replicas.unwrap_or(1))
+}
+
+/// The hash of the template in a slot of ours, from its annotation.
+pub fn slot_hash(deployment: &Deployment) -> &str {
+    annotation(deployment, keys::TEMPLATE_HASH)
+}
+
+/// The version in a slot of ours, from its annotation.
+pub fn slot_version(deployment: &Deployment) -> &str {
+    annotation(deployment, keys::SLOT_VERSION)
+}
+
+fn annotation<'a>(deployment: &'a Deployment, key: &str) -> &'a str {
+    deployment.metadata.annotations.as_ref().and_then(|a| a.get(key)).map_or("", String::as_str)
+}
+
+/// The registered version of that number.
+pub fn version<'a>(obs: &'a Observed, version: &str) -> Option<&'a ModelVersion> {
+    obs.versions.iter().find(|v| v.spec.version == version && v.spec.model == obs.rollout.spec.model)
+}
+
+/// Digest of a registered version's bundle.
+pub fn digest(version: &ModelVersion) -> String {
+    crate::registry::bundle::digest(&version.spec)
+}
+
+/// What stands in status about the Deployments.
+pub fn slots(obs: &Observed, status: &ModelRolloutStatus) -> Vec<SlotStatus> {
+    let origin = obs.rollout.spec.workload.deployment.as_str();
+    let active = active_slot(status);
+    let candidate = status.candidate.as_ref().map(|c| c.slot);
+    [Slot::Origin, Slot::A, Slot::B]
+        .into_iter()
+        .filter_map(|slot| obs.deployment(slot).map(|d| (slot, d)))
+        .filter(|(slot, d)| *slot == Slot::Origin || crate::workload::slot::is_ours(&d.metadata, &mark(obs)))
+        .map(|(slot, d)| {
+            let role = match slot {
+                s if s == active => Role::Active,
+                s if Some(s) == candidate => Role::Candidate,
+                _ => Role::Idle,
+            };
+            let (version, hash) = match (slot, &status.active) {
+                (Slot::Origin, Some(a)) if a.slot == Slot::Origin => {
+                    (a.version.clone(), a.template_hash.clone())
+                }
+                (Slot::Origin, _) => (String::new(), String::new()),
+                (Slot::A | Slot::B, _) => (slot_version(d).to_owned(), slot_hash(d).to_owned()),
+            };
+            SlotStatus {
+                deployment: slot.deployment(origin),
+                role,
+                version,
+                template_hash: hash,
+                ready: ready_pods(obs, slot, None),
+                replicas: replicas(Some(d)),
+            }
+        })
+        .collect()
+}
+
+/// The port of the user's Service that the route's backendRefs name; the first when none does.
+pub fn service_port(obs: &Observed) -> String {
+    let service = obs.rollout.spec.traffic.service.as_str();
+    let rules = obs.route.as_ref().and_then(|r| r["spec"]["rules"].as_array());
+    let backends = rules.into_iter().flatten().filter_map(|r| r["backendRefs"].as_array()).flatten();
+    let named = backends.filter(|b| b["name"] == service).find_map(|b| b["port"].as_i64());
+    let first = || {
+        let spec = obs.service(service).and_then(|s| s.spec.as_ref());
+        spec.and_then(|s| s.ports.as_ref()).and_then(|p| p.first()).map(|p| i64::from(p.port))
+    };
+    named.or_else(first).map_or_else(String::new, |p| p.to_string())
+}
