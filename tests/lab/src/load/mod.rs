@@ -26,7 +26,7 @@ pub use access_log::{AccessLog, Entry};
 pub use attribute::{Question, attribute};
 pub use connection::{Answer, Connections, Failure};
 pub use live::{Counts, Live};
-pub use pods::{Pod, Pods};
+pub use pods::{Pod, Pods, pods_from_json};
 pub use record::{Outcome, Record, Recording, request_id};
 pub use report::{PodReport, Report, Sample, Seen, VersionReport};
 pub use sender::Images;

@@ -33,6 +33,23 @@ impl Pod {
     }
 }
 
+/// Reads pods from JSON: a list of [`Pod`], or what `kubectl get pods -o json` prints.
+///
+/// # Errors
+/// When it is neither.
+pub fn pods_from_json(text: &[u8]) -> serde_json::Result<Vec<Pod>> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Form {
+        Ours(Vec<Pod>),
+        Kubectl { items: Vec<core::Pod> },
+    }
+    Ok(match serde_json::from_slice(text)? {
+        Form::Ours(pods) => pods,
+        Form::Kubectl { items } => items.iter().filter_map(Pod::from_object).collect(),
+    })
+}
+
 /// Notes every pod of a namespace for as long as it lives.
 pub struct Pods {
     seen: Arc<Mutex<BTreeMap<String, Pod>>>,
@@ -73,5 +90,25 @@ impl Drop for Pods {
 fn note(seen: &Mutex<BTreeMap<String, Pod>>, object: &core::Pod) {
     if let (Some(uid), Some(pod)) = (object.uid(), Pod::from_object(object)) {
         seen.lock().unwrap_or_else(PoisonError::into_inner).insert(uid, pod);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pods_are_read_as_kubectl_prints_them_and_as_we_do() {
+        let list = r#"{"kind": "List", "items": [
+            {"metadata": {"name": "digits-a-1"}, "status": {"podIP": "10.244.0.7"}, "spec": {"containers": [
+                {"name": "sidecar"}, {"name": "server", "env": [{"name": "MODEL_VERSION", "value": "1.2.0"}]}]}},
+            {"metadata": {"name": "no-address-yet"}, "status": {}, "spec": {"containers": [
+                {"name": "server", "env": [{"name": "MODEL_VERSION", "value": "1.2.0"}]}]}},
+            {"metadata": {"name": "no-model"}, "status": {"podIP": "10.244.0.8"}, "spec": {"containers": []}}]}"#;
+        let pods = pods_from_json(list.as_bytes()).expect("a list");
+        let expected = r#"[{"name": "digits-a-1", "address": "10.244.0.7", "version": "1.2.0"}]"#;
+        assert_eq!(pods, pods_from_json(expected.as_bytes()).expect("pods"));
+        assert_eq!(pods.len(), 1);
+        assert!(pods_from_json(b"{}").is_err());
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use super::{AccessLog, Config, Images, Pod, Question, Target, attribute, start};
+use super::{AccessLog, Config, Images, Pod, Question, Target, attribute, pods_from_json, start};
 
 /// Sends digits at a steady rate and says what came of them.
 #[derive(Clone, Debug, clap::Args)]
@@ -47,7 +47,7 @@ pub struct Args {
     /// Envoy's access log, to attribute requests through the gateway by.
     #[arg(long)]
     access_log: Option<PathBuf>,
-    /// A JSON file with the pods: [{"name", "address", "version"}].
+    /// The pods, as `kubectl get pods -o json` prints them or as [{"name", "address", "version"}].
     #[arg(long)]
     pods: Option<PathBuf>,
     /// A version that is known to be bad; its own failures are not counted as outside. May be repeated.
@@ -75,8 +75,10 @@ async fn load(args: &Args) -> Result<()> {
         None => crate::models::ensure()?.holdout,
     };
     let pods: Vec<Pod> = match &args.pods {
-        Some(path) => serde_json::from_slice(&std::fs::read(path)?)
-            .with_context(|| format!("{} is no list of pods", path.display()))?,
+        Some(path) => {
+            pods_from_json(&std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?)
+                .with_context(|| format!("{} is no list of pods", path.display()))?
+        }
         None => Vec::new(),
     };
     let mut config = Config::new(targets, Duration::from_secs_f64(args.seconds));
