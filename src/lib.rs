@@ -5,6 +5,7 @@ pub mod api;
 pub mod cli;
 pub mod measure;
 pub mod registry;
+pub mod rollout;
 pub mod telemetry;
 pub mod traffic;
 pub mod workload;

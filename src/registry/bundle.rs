@@ -32,8 +32,12 @@ pub fn digest(spec: &ModelVersionSpec) -> String {
     let canonical = serde_json_canonicalizer::to_vec(&bundle).expect(
         "a bundle is strings, whole numbers and JSON values, which hold no NaN and only text as keys",
     );
-    let hash = Sha256::digest(&canonical);
-    hash.iter().fold("sha256:".to_owned(), |text, byte| format!("{text}{byte:02x}"))
+    sha256(&canonical)
+}
+
+/// `sha256:` and the 64 hexadecimal digits of the SHA-256 of some bytes.
+pub fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().fold("sha256:".to_owned(), |text, byte| format!("{text}{byte:02x}"))
 }
 
 #[cfg(test)]

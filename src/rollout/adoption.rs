@@ -19,7 +19,10 @@ pub fn ensure(d: &mut Draft<'_>) -> Result<(), (&'static str, String)> {
         return Err(("NotCopyable", message));
     }
     if d.obs.service(&user).is_none() {
-        return Err(("ServiceMissing", format!("Service {user} does not exist; create it, it is how callers reach the model")));
+        return Err((
+            "ServiceMissing",
+            format!("Service {user} does not exist; create it, it is how callers reach the model"),
+        ));
     }
     let mut following = Vec::new();
     for service in &d.obs.services {

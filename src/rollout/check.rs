@@ -21,7 +21,9 @@ pub enum Violation {
     #[error("the plan would give traffic to a candidate without a ready pod")]
     NoEndpoint,
     /// I2: the stable arm would be scaled below what it had.
-    #[error("the plan would scale {deployment} to {replicas} while it is the stable arm, which had {capacity} ready pods")]
+    #[error(
+        "the plan would scale {deployment} to {replicas} while it is the stable arm, which had {capacity} ready pods"
+    )]
     Stable {
         /// The Deployment.
         deployment: String,
@@ -61,7 +63,9 @@ pub fn check(obs: &Observed, plan: &Plan) -> Result<(), Violation> {
 
 /// Whether one phase may follow another.
 pub fn may_follow(from: Phase, to: Phase) -> bool {
-    use Phase::{Active, Canary, Deleting, Pending, Preparing, RolledBack, RollingBack, Settling, Shadow, Watching};
+    use Phase::{
+        Active, Canary, Deleting, Pending, Preparing, RolledBack, RollingBack, Settling, Shadow, Watching,
+    };
     if from == to || to == Deleting {
         return true;
     }
@@ -132,7 +136,11 @@ fn ours(obs: &Observed, action: &Action) -> Result<(), Violation> {
     let origin = obs.rollout.spec.workload.deployment.as_str();
     let slots: Vec<String> = Slot::OURS.iter().map(|s| s.deployment(origin)).collect();
     let deployment = |name: &str| {
-        if slots.iter().any(|s| s == name) { Ok(()) } else { Err(Violation::NotOurs(format!("Deployment {name}"))) }
+        if slots.iter().any(|s| s == name) {
+            Ok(())
+        } else {
+            Err(Violation::NotOurs(format!("Deployment {name}")))
+        }
     };
     match action {
         Action::CreateDeployment(x) | Action::ReplaceDeployment(x) => {

@@ -59,9 +59,9 @@ fn selectors_back(d: &mut Draft<'_>) -> bool {
         Slot::A | Slot::B => selectors::point_all(d, active, "back to the active slot"),
         Slot::Origin => {
             let slots = d.status.adoption.iter().flat_map(|a| &a.services);
-            let any = slots.filter_map(|s| d.obs.service(&s.name)).any(|s| {
-                matches!(world::selects(s, &d.status), Some(Slot::A | Slot::B))
-            });
+            let any = slots
+                .filter_map(|s| d.obs.service(&s.name))
+                .any(|s| matches!(world::selects(s, &d.status), Some(Slot::A | Slot::B)));
             !any || selectors::point_all(d, active, "back to the origin")
         }
     }

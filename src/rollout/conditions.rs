@@ -13,7 +13,8 @@ pub fn report(d: &mut Draft<'_>) {
     }
     let message = message(d, phase);
     d.status.message.clone_from(&message);
-    let reason = d.stalled.as_ref().or(d.hold.as_ref()).map_or_else(|| phase.to_string(), |f| f.reason.clone());
+    let reason =
+        d.stalled.as_ref().or(d.hold.as_ref()).map_or_else(|| phase.to_string(), |f| f.reason.clone());
     let ready = match (phase, &d.stalled) {
         (Phase::Active, None) => Finding::yes("Active", message.clone()),
         (_, _) => Finding::no(reason.clone(), message.clone()),
@@ -47,7 +48,10 @@ pub fn report(d: &mut Draft<'_>) {
             d.condition(ConditionType::Adopted, Finding::no(first.reason, all.join("; ")));
         }
         None if d.status.adoption.is_some() => {
-            d.condition(ConditionType::Adopted, Finding::yes("Fits", "the user's objects fit what is needed"));
+            d.condition(
+                ConditionType::Adopted,
+                Finding::yes("Fits", "the user's objects fit what is needed"),
+            );
         }
         None => condition::clear(&mut d.status.conditions, ConditionType::Adopted),
     }
@@ -61,8 +65,15 @@ fn message(d: &Draft<'_>, phase: Phase) -> String {
         Phase::Pending => format!("{active} serves; {} is being looked at", d.spec().version),
         Phase::Preparing => format!("{active} serves; the pods of {candidate} are being started"),
         Phase::Shadow => format!("{active} serves; {candidate} gets a mirrored copy"),
-        Phase::Canary => format!("{candidate} has {} % of the traffic ({active} the rest), {}", set(&d.status.step), number(d)),
-        Phase::Watching => format!("{candidate} has {} % of the traffic and is watched; {active} stays warm", set(&d.status.step)),
+        Phase::Canary => format!(
+            "{candidate} has {} % of the traffic ({active} the rest), {}",
+            set(&d.status.step),
+            number(d)
+        ),
+        Phase::Watching => format!(
+            "{candidate} has {} % of the traffic and is watched; {active} stays warm",
+            set(&d.status.step)
+        ),
         Phase::Settling => format!("{candidate} is verified; Services and route are being put to rest"),
         Phase::Active => format!("{active} is active"),
         Phase::RollingBack => {

@@ -2,7 +2,9 @@
 
 use crate::api::{Phase, keys};
 
-use super::phases::{canary, deleting, pending, preparing, resting, rolling_back, settling, shadow, watching};
+use super::phases::{
+    canary, deleting, pending, preparing, resting, rolling_back, settling, shadow, watching,
+};
 use super::{Action, Draft, Observed, Plan, adoption, conditions, decisions, route, selectors, world};
 
 /// Decides what is to be done now. Pure: the same world gives the same plan.
@@ -11,7 +13,10 @@ pub fn decide(obs: &Observed) -> Plan {
     if obs.rollout.metadata.deletion_timestamp.is_some() {
         deleting::run(&mut d);
     } else if let Some(rival) = &obs.rival {
-        let message = format!("ModelRollout {} has the older claim on {}; remove one of the two", rival.name, rival.what);
+        let message = format!(
+            "ModelRollout {} has the older claim on {}; remove one of the two",
+            rival.name, rival.what
+        );
         d.stall("Claimed", message);
     } else if !has_finalizer(obs) {
         take_charge(&mut d);
@@ -56,7 +61,12 @@ fn guard(d: &mut Draft<'_>) {
                 selectors::candidate_service(d, slot);
             }
         }
-        Phase::Pending | Phase::Settling | Phase::Active | Phase::RollingBack | Phase::RolledBack | Phase::Deleting => {}
+        Phase::Pending
+        | Phase::Settling
+        | Phase::Active
+        | Phase::RollingBack
+        | Phase::RolledBack
+        | Phase::Deleting => {}
     }
 }
 

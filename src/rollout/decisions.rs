@@ -1,7 +1,8 @@
 //! People's decisions: each is taken up once, in the order of the safer first, and gets its outcome.
 
 use crate::api::{
-    DecisionAction, DecisionOutcome, DecisionRecord, Pause, Phase, RolloutDecision, RolloutDecisionStatus, time,
+    DecisionAction, DecisionOutcome, DecisionRecord, Pause, Phase, RolloutDecision, RolloutDecisionStatus,
+    time,
 };
 
 use super::draft::RING;
@@ -53,7 +54,11 @@ fn record(
 ) -> DecisionRecord {
     let name = decision.metadata.name.clone().unwrap_or_default();
     let (action, by) = (decision.spec.action, &decision.spec.by);
-    d.event(outcome != DecisionOutcome::Applied, "Decision", format!("{action:?} by {by} (claimed): {message}"));
+    d.event(
+        outcome != DecisionOutcome::Applied,
+        "Decision",
+        format!("{action:?} by {by} (claimed): {message}"),
+    );
     let plan_hash = plan_hash(d);
     let record = DecisionRecord { uid, name, outcome, message, at: d.now(), plan_hash };
     d.status.decisions.push(record.clone());
@@ -89,10 +94,15 @@ fn apply(d: &mut Draft<'_>, decision: &RolloutDecision, wishes: &mut Wishes) -> 
     if spec.expires_at.as_ref().and_then(time::Moment::get).is_some_and(|t| t <= d.now()) {
         return (DecisionOutcome::Expired, "its time has passed".into());
     }
-    let bound = matches!(spec.action, DecisionAction::Approve | DecisionAction::Promote | DecisionAction::Resume);
+    let bound =
+        matches!(spec.action, DecisionAction::Approve | DecisionAction::Promote | DecisionAction::Resume);
     let in_force = plan_hash(d);
     if bound && spec.plan_hash.as_deref() != Some(in_force.as_str()) {
-        let message = format!("the plan has changed: {} was decided about, {} is in force", spec.plan_hash.as_deref().unwrap_or("none"), if in_force.is_empty() { "none" } else { &in_force });
+        let message = format!(
+            "the plan has changed: {} was decided about, {} is in force",
+            spec.plan_hash.as_deref().unwrap_or("none"),
+            if in_force.is_empty() { "none" } else { &in_force }
+        );
         return (DecisionOutcome::Refused, message);
     }
     let outcome = match spec.action {
@@ -112,7 +122,8 @@ fn apply(d: &mut Draft<'_>, decision: &RolloutDecision, wishes: &mut Wishes) -> 
 
 fn pause(d: &mut Draft<'_>, decision: &RolloutDecision) -> Result<String, String> {
     let since = d.now();
-    d.status.pause = Some(Pause { by: decision.spec.by.clone(), since, reason: decision.spec.reason.clone() });
+    d.status.pause =
+        Some(Pause { by: decision.spec.by.clone(), since, reason: decision.spec.reason.clone() });
     Ok("paused; a breach still rolls back".into())
 }
 
@@ -166,9 +177,10 @@ fn roll_back(d: &mut Draft<'_>, decision: &RolloutDecision, wishes: &mut Wishes)
         (Phase::Active | Phase::RolledBack, None) => {
             Err("nothing is being rolled out; name the version to go back to".into())
         }
-        (_, Some(version)) if Some(version) != active.as_ref() => {
-            Err(format!("a rollout is under way; a rollback goes to the active version {}", active.unwrap_or_default()))
-        }
+        (_, Some(version)) if Some(version) != active.as_ref() => Err(format!(
+            "a rollout is under way; a rollback goes to the active version {}",
+            active.unwrap_or_default()
+        )),
         (_, _) => back(d, wishes, "RolledBackByDecision", why),
     }
 }
@@ -184,9 +196,11 @@ fn back(d: &mut Draft<'_>, wishes: &mut Wishes, reason: &str, message: String) -
             wishes.rolled_back = true;
             Ok("traffic is brought back; the candidate is turned down".into())
         }
-        phase @ (Phase::Pending | Phase::Active | Phase::RollingBack | Phase::RolledBack | Phase::Deleting) => {
-            Err(format!("nothing is being rolled out in phase {phase}"))
-        }
+        phase @ (Phase::Pending
+        | Phase::Active
+        | Phase::RollingBack
+        | Phase::RolledBack
+        | Phase::Deleting) => Err(format!("nothing is being rolled out in phase {phase}")),
     }
 }
 

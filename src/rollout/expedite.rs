@@ -49,7 +49,11 @@ pub fn recreate(d: &mut Draft<'_>, slot: Slot) {
     });
     let name = slot.deployment(&d.spec().workload.deployment);
     let replicas = d.spec().workload.replicas.unwrap_or(1);
-    d.event(true, "SlotRecreated", format!("Deployment {name} of the active version was gone; it is made again"));
+    d.event(
+        true,
+        "SlotRecreated",
+        format!("Deployment {name} of the active version was gone; it is made again"),
+    );
     d.act(Action::CreateDeployment(Box::new(made)));
     d.act(Action::Scale { deployment: name, replicas });
     if let Some(a) = &mut d.status.active {

@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Service;
 use serde_json::Value;
 
 use crate::api::{ModelRollout, ModelVersion, RolloutDecision, Slot};
-use crate::traffic::GatewayFacts;
+use crate::traffic::mirror::GatewayFacts;
 
 use super::questions::Answers;
 

@@ -13,7 +13,9 @@ pub fn refuses<'a>(d: &'a Draft<'_>, target: &Target, kind: ReleaseKind) -> Opti
     d.status.rejected.iter().rev().find(|r| {
         let same = match kind {
             ReleaseKind::Version => {
-                r.template_hash.is_none() && r.version == target.version && r.bundle_digest == target.bundle_digest
+                r.template_hash.is_none()
+                    && r.version == target.version
+                    && r.bundle_digest == target.bundle_digest
             }
             ReleaseKind::Template => r.template_hash.as_deref() == Some(target.template_hash.as_str()),
             ReleaseKind::Expedited => false,
@@ -27,7 +29,9 @@ pub fn next_attempt(d: &Draft<'_>, target: &Target, kind: ReleaseKind) -> i32 {
     let tries = d.status.rejected.iter().filter(|r| match kind {
         ReleaseKind::Template => r.template_hash.as_deref() == Some(target.template_hash.as_str()),
         ReleaseKind::Version | ReleaseKind::Expedited => {
-            r.template_hash.is_none() && r.bundle_digest == target.bundle_digest && r.version == target.version
+            r.template_hash.is_none()
+                && r.bundle_digest == target.bundle_digest
+                && r.version == target.version
         }
     });
     tries.map(|r| r.attempt).max().unwrap_or(0) + 1
@@ -36,13 +40,19 @@ pub fn next_attempt(d: &Draft<'_>, target: &Target, kind: ReleaseKind) -> i32 {
 /// Turns down what the rollout leaves.
 pub fn add(d: &mut Draft<'_>, entry: Rejected) {
     d.status.rejected.retain(|r| {
-        !(r.version == entry.version && r.bundle_digest == entry.bundle_digest && r.template_hash == entry.template_hash)
+        !(r.version == entry.version
+            && r.bundle_digest == entry.bundle_digest
+            && r.template_hash == entry.template_hash)
     });
     d.status.rejected.push(entry);
     let excess = d.status.rejected.len().saturating_sub(RING);
     if excess > 0 {
         let forgotten: Vec<String> = d.status.rejected.drain(..excess).map(|r| r.version).collect();
-        d.event(true, "RejectionForgotten", format!("no longer remembered as turned down: {}", forgotten.join(", ")));
+        d.event(
+            true,
+            "RejectionForgotten",
+            format!("no longer remembered as turned down: {}", forgotten.join(", ")),
+        );
     }
 }
 

@@ -72,7 +72,11 @@ pub fn bring_back(d: &mut Draft<'_>) {
         return;
     }
     if stable == 0 && share > 0 {
-        d.event(true, "NoReadyBackend", "neither version has a ready pod; the route goes to the stable version");
+        d.event(
+            true,
+            "NoReadyBackend",
+            "neither version has a ready pod; the route goes to the stable version",
+        );
     }
     clean::clean(d, slot);
 }

@@ -48,7 +48,10 @@ pub fn keep(d: &mut Draft<'_>, mirror: Option<i32>, looked: bool) -> Kept {
     let Some(reading) = world::reading(d.obs).filter(|r| r.rules > 0) else {
         let route = world::route_name(d.obs);
         let service = &d.spec().traffic.service;
-        d.hold("RouteMissing", format!("HTTPRoute {route} has no rule that names Service {service}; put it back"));
+        d.hold(
+            "RouteMissing",
+            format!("HTTPRoute {route} has no rule that names Service {service}; put it back"),
+        );
         return Kept::Missing;
     };
     let Some(step) = d.status.step.clone() else { return Kept::AsDecided };
@@ -100,6 +103,8 @@ fn write(d: &mut Draft<'_>, mirror: Option<i32>, why: &str) {
     match with_names(d, |names| http_route::split(&route, names, &split, &known)) {
         Ok(None) => {}
         Ok(Some(edit)) => {
+            // A rule that was added meanwhile is remembered before it is split.
+            warm(d);
             let mirrored = mirror.map_or_else(String::new, |m| format!(", mirror {m} %"));
             let what = format!("candidate {} %{mirrored} ({why})", step.set);
             d.act(Action::PatchRoute { name: world::route_name(d.obs).to_owned(), patch: edit.patch, what });
@@ -134,7 +139,10 @@ fn overridden(d: &mut Draft<'_>, reading: &Reading, mirror: Option<i32>) -> Kept
         let weight = reading.candidate;
         d.status.overridden = Some(Overridden { writer: writer.clone(), since, weight, resumed: false });
     }
-    d.hold("RouteOverridden", format!("{writer} took traffic from the candidate; create a Resume decision to go on"));
+    d.hold(
+        "RouteOverridden",
+        format!("{writer} took traffic from the candidate; create a Resume decision to go on"),
+    );
     Kept::Overridden
 }
 
@@ -143,8 +151,11 @@ fn correct(d: &mut Draft<'_>, reading: &Reading, mirror: Option<i32>) -> Kept {
     let now = d.now();
     let writer = d.obs.route.as_ref().map(http_route::last_writer).unwrap_or_default();
     evidence::foreign_begin(d);
-    let mut conflict =
-        d.status.conflict.clone().unwrap_or(RouteConflict { writer: writer.clone(), corrections: Vec::new() });
+    let mut conflict = d
+        .status
+        .conflict
+        .clone()
+        .unwrap_or(RouteConflict { writer: writer.clone(), corrections: Vec::new() });
     conflict.corrections.retain(|t| now - *t < Duration::minutes(1));
     let pause = if conflict.corrections.len() >= 5 { CORRECT_SLOWLY } else { CORRECT_EVERY };
     let due = conflict.corrections.last().map_or(now, |t| *t + pause);
@@ -161,7 +172,10 @@ fn correct(d: &mut Draft<'_>, reading: &Reading, mirror: Option<i32>) -> Kept {
     }
     conflict.writer = writer.clone();
     d.status.conflict = Some(conflict);
-    d.hold("RouteConflict", format!("{writer} gives the candidate more than was decided; it is corrected each time"));
+    d.hold(
+        "RouteConflict",
+        format!("{writer} gives the candidate more than was decided; it is corrected each time"),
+    );
     Kept::Conflict
 }
 
@@ -197,7 +211,11 @@ pub fn restore(d: &mut Draft<'_>) -> bool {
         }
         Ok(None) => {
             if let Some(edit) = http_route::restore_managed_fields(&route, &known) {
-                d.act(Action::PatchRoute { name, patch: edit.patch, what: "field owners as before".to_owned() });
+                d.act(Action::PatchRoute {
+                    name,
+                    patch: edit.patch,
+                    what: "field owners as before".to_owned(),
+                });
             }
             true
         }
@@ -208,26 +226,36 @@ pub fn restore(d: &mut Draft<'_>) -> bool {
     }
 }
 
-/// The warm route: it makes the data plane know both Services before the user's route names the second one. True when
-/// it is there with what the user wrote, as observed.
+/// The warm route: it makes the data plane know both Services before the user's route names the second one, and keeps
+/// what the user wrote. True when it is there as wanted, as observed.
 pub fn warm(d: &mut Draft<'_>) -> bool {
     let Some(route) = d.obs.route.clone() else { return false };
     let name = world::warm_route(d.obs);
     let known = with_names(d, |names| http_route::remember(&route, names, Some(&originals(d))));
+    let fresh = d.status.candidate.as_ref().map_or(String::new(), |c| c.plan_hash.replace("sha256:", ""));
+    let secret = d.obs.warm_route.as_ref().and_then(warm_route::secret_of).map_or(fresh, str::to_owned);
+    let wanted =
+        with_names(d, |names| warm_route::warm_route(&route, names, &world::mark(d.obs), &secret, &known));
     match &d.obs.warm_route {
         None => {
-            let secret = d.status.candidate.as_ref().map_or(String::new(), |c| c.plan_hash.replace("sha256:", ""));
-            let made = with_names(d, |names| {
-                warm_route::warm_route(&route, names, &world::mark(d.obs), &secret, &known)
-            });
-            d.act(Action::CreateRoute(made));
+            d.act(Action::CreateRoute(wanted));
             false
         }
         Some(existing) if !is_ours(d, existing) => {
-            d.stall("NameTaken", format!("HTTPRoute {name} exists and is somebody else's; rename or remove it"));
+            d.stall(
+                "NameTaken",
+                format!("HTTPRoute {name} exists and is somebody else's; rename or remove it"),
+            );
             false
         }
-        Some(_) => true,
+        Some(existing) => match warm_route::renew(existing, &wanted) {
+            None => true,
+            Some(edit) => {
+                let what = "remember what the user wrote".to_owned();
+                d.act(Action::PatchRoute { name, patch: edit.patch, what });
+                false
+            }
+        },
     }
 }
 

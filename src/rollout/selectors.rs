@@ -20,7 +20,11 @@ pub fn point_all(d: &mut Draft<'_>, slot: Slot, what: &str) -> bool {
         done = false;
         let wanted = labels::selector_for(&adoption, &original.selector, slot);
         if let Some(edit) = selector::selector_edit(service, &wanted) {
-            d.act(Action::PatchService { name: original.name.clone(), patch: edit.patch, what: what.to_owned() });
+            d.act(Action::PatchService {
+                name: original.name.clone(),
+                patch: edit.patch,
+                what: what.to_owned(),
+            });
         }
     }
     done
@@ -54,7 +58,11 @@ pub fn guard(d: &mut Draft<'_>) {
         let wanted = labels::selector_for(&adoption, &original.selector, active);
         if let Some(edit) = selector::selector_edit(service, &wanted) {
             let what = format!("selector back to the active slot {active}");
-            d.act(Action::PatchService { name: original.name.clone(), patch: edit.patch, what: what.clone() });
+            d.act(Action::PatchService {
+                name: original.name.clone(),
+                patch: edit.patch,
+                what: what.clone(),
+            });
             d.event(true, "SelectorCorrected", format!("Service {}: {what}", original.name));
             d.urgent();
         }

@@ -2,9 +2,9 @@
 
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use serde_json::json;
-use sha2::{Digest, Sha256};
 
 use crate::api::{ActiveVersion, Analysis, ReleaseKind, Slot};
+use crate::registry::bundle;
 use crate::workload::template;
 
 use super::{Draft, Observed, world};
@@ -34,7 +34,8 @@ pub fn origin_template(obs: &Observed) -> Option<&PodTemplateSpec> {
 pub fn of_version(obs: &Observed, version: &str) -> Result<Target, Refusal> {
     let deployment = &obs.rollout.spec.workload.deployment;
     let origin = origin_template(obs).ok_or_else(|| {
-        let message = format!("Deployment {deployment} does not exist; create it, it is the template of every version");
+        let message =
+            format!("Deployment {deployment} does not exist; create it, it is the template of every version");
         ("OriginMissing", message)
     })?;
     if let Some(hash) = version.strip_prefix("unregistered-") {
@@ -42,19 +43,29 @@ pub fn of_version(obs: &Observed, version: &str) -> Result<Target, Refusal> {
     }
     let registered = world::version(obs, version).ok_or_else(|| {
         let model = &obs.rollout.spec.model;
-        let message = format!("ModelVersion {model}-{version} does not exist in namespace {}; register it", obs.namespace());
+        let message = format!(
+            "ModelVersion {model}-{version} does not exist in namespace {}; register it",
+            obs.namespace()
+        );
         ("VersionNotFound", message)
     })?;
-    let applied = template::apply_serving(origin, registered.spec.serving.as_ref())
-        .map_err(|e| ("ServingRefused", format!("ModelVersion {version} does not fit Deployment {deployment}: {e}")))?;
+    let applied = template::apply_serving(origin, registered.spec.serving.as_ref()).map_err(|e| {
+        ("ServingRefused", format!("ModelVersion {version} does not fit Deployment {deployment}: {e}"))
+    })?;
     let template_hash = template::hash(&applied);
-    Ok(Target { version: version.to_owned(), bundle_digest: world::digest(registered), template: applied, template_hash })
+    Ok(Target {
+        version: version.to_owned(),
+        bundle_digest: world::digest(registered),
+        template: applied,
+        template_hash,
+    })
 }
 
 fn unregistered(origin: &PodTemplateSpec, hash: &str) -> Result<Target, Refusal> {
     let now = template::hash(origin);
     if now != hash {
-        let message = format!("the origin no longer has the template {hash} (it has {now}); name a registered version");
+        let message =
+            format!("the origin no longer has the template {hash} (it has {now}); name a registered version");
         return Err(("TemplateGone", message));
     }
     Ok(Target {
@@ -126,7 +137,13 @@ fn same_bundle(active: &ActiveVersion, target: &Target) -> bool {
 
 /// Hash of all that evidence is bound to: rollout, both bundles, both templates, metrics with their bounds, alpha and
 /// the attempt. Evidence gathered under one hash never counts under another.
-pub fn plan_hash(obs: &Observed, active: &ActiveVersion, target: &Target, kind: ReleaseKind, attempt: i32) -> String {
+pub fn plan_hash(
+    obs: &Observed,
+    active: &ActiveVersion,
+    target: &Target,
+    kind: ReleaseKind,
+    attempt: i32,
+) -> String {
     let Analysis { prometheus, interval, false_rollback_rate, metrics, warm_up: _, no_data: _, silent: _ } =
         &obs.rollout.spec.analysis;
     let content = json!({
@@ -140,5 +157,5 @@ pub fn plan_hash(obs: &Observed, active: &ActiveVersion, target: &Target, kind: 
         "alpha": false_rollback_rate.to_string(),
         "attempt": attempt,
     });
-    format!("sha256:{:x}", Sha256::digest(content.to_string()))
+    bundle::sha256(content.to_string().as_bytes())
 }

@@ -72,8 +72,7 @@ pub fn share(obs: &Observed, status: &ModelRolloutStatus) -> i32 {
     let service = obs.rollout.spec.traffic.service.as_str();
     let names = traffic::Names { namespace: obs.namespace(), service, candidate: &candidate };
     let slot = candidate_slot(status);
-    let selects_candidate =
-        |name: &str| obs.service(name).is_some_and(|s| selects(s, status) == Some(slot));
+    let selects_candidate = |name: &str| obs.service(name).is_some_and(|s| selects(s, status) == Some(slot));
     http_route::share(route, &names, selects_candidate(service), selects_candidate(&candidate))
 }
 

@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use super::http_route::{Originals, list, rules};
-use super::{Names, meta};
+use super::{Draft, Edit, Names, meta};
 use crate::api::keys;
 use crate::traffic::backends::{Arm, arm};
 use crate::workload::slot::Mark;
@@ -93,6 +93,22 @@ pub fn originals_of(warm: &Value) -> Option<Originals> {
 pub fn secret_of(warm: &Value) -> Option<&str> {
     let headers = warm.pointer("/spec/rules/0/matches/0/headers")?.as_array()?;
     headers.iter().find(|h| h.get("name").is_some_and(|n| n == HEADER))?.get("value")?.as_str()
+}
+
+/// The write that makes a present warm route of ours as wanted; nothing when it is.
+pub fn renew(present: &Value, wanted: &Value) -> Option<Edit> {
+    if is_current(present, wanted) {
+        return None;
+    }
+    let mut draft = Draft::new(present);
+    draft.set(&[], "spec", wanted.get("spec").cloned());
+    for kind in ["labels", "annotations"] {
+        let pointer = format!("/metadata/{kind}");
+        let mut merged = present.pointer(&pointer).and_then(Value::as_object).cloned().unwrap_or_default();
+        merged.extend(wanted.pointer(&pointer).and_then(Value::as_object).cloned().unwrap_or_default());
+        draft.set(&["metadata"], kind, Some(Value::Object(merged)));
+    }
+    draft.done()
 }
 
 /// Whether a warm route in the cluster is already as wanted: spec, labels and our annotation.

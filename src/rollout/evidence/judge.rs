@@ -59,7 +59,9 @@ impl Judged {
                 return Some(format!("{}: evidence that does not speak against the candidate", v.metric));
             }
             let samples = match &v.outcome {
-                Outcome::Inconclusive { samples_needed: Some(n), .. } => format!(" (about {n} more requests)"),
+                Outcome::Inconclusive { samples_needed: Some(n), .. } => {
+                    format!(" (about {n} more requests)")
+                }
                 _ => String::new(),
             };
             (proof && v.outcome != Outcome::Pass).then(|| format!("{}: proof{samples}", v.metric))
@@ -78,9 +80,12 @@ pub fn judge(d: &mut Draft<'_>, stage: Stage) -> Judged {
     }
     let mut out = Judged::default();
     let mut metrics = Vec::with_capacity(found.metrics.len());
-    for metric in &found.metrics {
+    for metric in &found.metrics.clone() {
         let Some((plan, state)) = unpack(metric) else {
-            out.missing = Some(("EvidenceUnreadable".into(), format!("the saved evidence of {} cannot be read", metric.name)));
+            out.missing = Some((
+                "EvidenceUnreadable".into(),
+                format!("the saved evidence of {} cannot be read", metric.name),
+            ));
             metrics.push(metric.clone());
             continue;
         };
@@ -134,7 +139,8 @@ fn read(
     cursor: &Cursor,
     asked: bool,
 ) -> (Looks, Option<(String, String)>) {
-    let nothing = Looks { intervals: Vec::new(), cursor: cursor.clone(), empty_looks: 0, problems: Vec::new() };
+    let nothing =
+        Looks { intervals: Vec::new(), cursor: cursor.clone(), empty_looks: 0, problems: Vec::new() };
     if !asked {
         return (nothing, None);
     }
@@ -182,11 +188,15 @@ fn read(
 
 /// The condition, and the policy for long silence of all sources.
 fn availability(d: &mut Draft<'_>, out: &mut Judged) {
-    let stale = out.verdicts.iter().find(|v| !v.observe_only && v.outcome == Outcome::Unavailable(Reason::NoData));
+    let stale =
+        out.verdicts.iter().find(|v| !v.observe_only && v.outcome == Outcome::Unavailable(Reason::NoData));
     if out.missing.is_none()
         && let Some(v) = stale
     {
-        let message = format!("metric {}: no new requests of both arms in the last looks; is there traffic, and is it scraped?", v.metric);
+        let message = format!(
+            "metric {}: no new requests of both arms in the last looks; is there traffic, and is it scraped?",
+            v.metric
+        );
         out.missing = Some(("NoData".into(), message));
     }
     let since = d.status.evidence.as_ref().and_then(|e| e.fresh_at);

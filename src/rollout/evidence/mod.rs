@@ -1,14 +1,14 @@
 //! Evidence: from the answers of this pass to verdicts, and the test states that status keeps.
 
 mod judge;
-mod start;
-mod spans;
 mod signals;
+mod spans;
+mod start;
 
 pub use judge::{Judged, candidate_endpoints, judge};
-pub use signals::{Signal, signals};
+pub use signals::signals;
 pub use spans::{discard, foreign_begin, foreign_end, prune, remember_pods, warm_up};
-pub use start::{begin, plan_metrics, planned_looks};
+pub use start::{begin, plan_metrics};
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;

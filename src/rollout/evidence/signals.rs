@@ -45,9 +45,12 @@ fn breach(d: &Draft<'_>, v: &MetricVerdict) -> Option<Signal> {
         BreachKind::Limit => "",
         BreachKind::CoarseGuard => " (coarse guard)",
         BreachKind::AbsoluteGuard => " (coarse guard without a baseline)",
-        BreachKind::AbsoluteGuardControlThin => " (coarse guard without a baseline; the control arm was too thin to tell)",
+        BreachKind::AbsoluteGuardControlThin => {
+            " (coarse guard without a baseline; the control arm was too thin to tell)"
+        }
     };
-    let value = |a: &crate::analysis::verdict::ArmNumbers| a.value.map_or("?".to_owned(), |x| format!("{:.4}", x.0));
+    let value =
+        |a: &crate::analysis::verdict::ArmNumbers| a.value.map_or("?".to_owned(), |x| format!("{:.4}", x.0));
     let message = format!(
         "{}{test}: candidate {} of {} requests, stable {} of {}, limit {}. {}",
         v.metric,
@@ -97,7 +100,8 @@ fn silent(d: &Draft<'_>, judged: &Judged, per_stable: f64) -> Option<Signal> {
                     plan.name, s.counted, s.predicted
                 );
                 let then = RollbackOrHold::Hold;
-                unconfirmed = Some(Signal { reason: "CandidateSilentUnconfirmed", message, at: d.now(), then });
+                unconfirmed =
+                    Some(Signal { reason: "CandidateSilentUnconfirmed", message, at: d.now(), then });
             }
         }
     }
@@ -150,12 +154,24 @@ fn not_ready(d: &Draft<'_>) -> Option<Signal> {
 fn signal(d: &Draft<'_>, found: pods::PodBreach) -> Option<Signal> {
     let (reason, message) = match found {
         pods::PodBreach::Crashing { exits, out_of_memory, pod } => {
-            let oom = if out_of_memory > 0 { format!(", {out_of_memory} of them out of memory") } else { String::new() };
-            ("PodsCrashing", format!("{exits} containers of the candidate ended badly within 5 min{oom}, the last in pod {pod}; stable's do not"))
+            let oom = if out_of_memory > 0 {
+                format!(", {out_of_memory} of them out of memory")
+            } else {
+                String::new()
+            };
+            (
+                "PodsCrashing",
+                format!(
+                    "{exits} containers of the candidate ended badly within 5 min{oom}, the last in pod {pod}; stable's do not"
+                ),
+            )
         }
-        pods::PodBreach::NotReady { need, ready, since: _ } => {
-            ("NotReady", format!("only {ready} of the {need} pods that the step needs are ready, for longer than the deadline allows"))
-        }
+        pods::PodBreach::NotReady { need, ready, since: _ } => (
+            "NotReady",
+            format!(
+                "only {ready} of the {need} pods that the step needs are ready, for longer than the deadline allows"
+            ),
+        ),
     };
     Some(Signal { reason, message, at: d.now(), then: d.spec().on_breach })
 }

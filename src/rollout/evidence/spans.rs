@@ -17,7 +17,8 @@ pub fn warm_up(d: &Draft<'_>) -> Duration {
 /// Drops a time as warm-up.
 pub fn discard(d: &mut Draft<'_>, from: DateTime<Utc>, to: DateTime<Utc>) {
     if let Some(e) = &mut d.status.evidence {
-        match e.discarded.iter_mut().find(|s| !s.foreign && s.from <= from && s.to.is_some_and(|t| t >= from)) {
+        match e.discarded.iter_mut().find(|s| !s.foreign && s.from <= from && s.to.is_some_and(|t| t >= from))
+        {
             Some(open) => open.to = open.to.max(Some(to)),
             None => e.discarded.push(Discarded { from, to: Some(to), foreign: false }),
         }

@@ -133,7 +133,12 @@ fn history(d: &Draft<'_>, found: &Evidence, metric: &Metric) -> Result<Counts, (
             Some(Answer::Failed { transient: false, message }) => {
                 return Err(("QueryRefused", format!("metric {}: {message}", metric.name)));
             }
-            None => return Err(("EvidencePending", format!("metric {}: waiting for the first answer", metric.name))),
+            None => {
+                return Err((
+                    "EvidencePending",
+                    format!("metric {}: waiting for the first answer", metric.name),
+                ));
+            }
         }
     }
     let scrape = d.obs.answers.scrape.unwrap_or_else(|| questions::scrape(found));

@@ -26,7 +26,10 @@ pub fn run(d: &mut Draft<'_>) {
     match pending::overtaken(d) {
         Some(Overtaken::SetBack) => {
             let now = d.now();
-            return rollback::begin(d, Cause::leave("SetBack", "the spec names the active version again", now));
+            return rollback::begin(
+                d,
+                Cause::leave("SetBack", "the spec names the active version again", now),
+            );
         }
         Some(Overtaken::Newer(message)) => return pending::supersede(d, &message),
         None => {}
@@ -56,7 +59,11 @@ pub fn run(d: &mut Draft<'_>) {
 
 /// The evidence is there: the next share waits only for its pods.
 fn advance(d: &mut Draft<'_>, index: i32, last: i32) {
-    let next = if index >= last { 100 - d.spec().strategy.watch.control_weight } else { at(d, index + 1).map_or(0, |s| s.weight) };
+    let next = if index >= last {
+        100 - d.spec().strategy.watch.control_weight
+    } else {
+        at(d, index + 1).map_or(0, |s| s.weight)
+    };
     let need = capacity::need(d, next, 0);
     let ready = evidence::candidate_endpoints(d);
     if ready < need {
@@ -81,7 +88,11 @@ fn edited(d: &mut Draft<'_>) {
         return;
     }
     let now = d.now();
-    d.event(false, "StepEdited", format!("the present step goes from {} to {} %", step.weight, wanted.weight));
+    d.event(
+        false,
+        "StepEdited",
+        format!("the present step goes from {} to {} %", step.weight, wanted.weight),
+    );
     if let Some(s) = &mut d.status.step {
         s.weight = wanted.weight;
         s.set = s.set.min(wanted.weight);

@@ -48,7 +48,8 @@ fn finish(d: &mut Draft<'_>) {
     let origin = d.spec().workload.deployment.clone();
     let mut gone = true;
     for ours in Slot::OURS.into_iter().filter(|s| *s != active) {
-        let Some(found) = d.obs.deployment(ours).filter(|x| selectors::owned_or_orphaned(d, &x.metadata)) else {
+        let Some(found) = d.obs.deployment(ours).filter(|x| selectors::owned_or_orphaned(d, &x.metadata))
+        else {
             continue;
         };
         gone = false;
@@ -85,8 +86,16 @@ fn has_finalizer(d: &Draft<'_>) -> bool {
 }
 
 fn release(d: &mut Draft<'_>) {
-    let rest: Vec<String> =
-        d.obs.rollout.metadata.finalizers.iter().flatten().filter(|f| *f != keys::FINALIZER).cloned().collect();
+    let rest: Vec<String> = d
+        .obs
+        .rollout
+        .metadata
+        .finalizers
+        .iter()
+        .flatten()
+        .filter(|f| *f != keys::FINALIZER)
+        .cloned()
+        .collect();
     if has_finalizer(d) {
         d.act(Action::SetFinalizers(rest));
     }

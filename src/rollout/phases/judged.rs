@@ -46,7 +46,8 @@ pub fn look(d: &mut Draft<'_>, stage: Stage, mirror: Option<i32>) -> Option<Look
         d.hold("RouteConflict", "somebody else keeps changing the route; no advance while that lasts");
         d.wake_at(until);
     }
-    let steady = kept == Kept::AsDecided && enough && signals.is_empty() && d.hold.is_none() && d.stalled.is_none();
+    let steady =
+        kept == Kept::AsDecided && enough && signals.is_empty() && d.hold.is_none() && d.stalled.is_none();
     Some(Look { judged, steady })
 }
 
@@ -96,19 +97,28 @@ fn pods(d: &mut Draft<'_>) -> bool {
     let bearable = if enough { step.weight } else { step.weight * ready.max(0) / need.max(1) };
     step.short_since = if enough { None } else { step.short_since.or(Some(now)) };
     if d.status.overridden.is_none() && bearable != step.set {
-        let message = format!("{ready} of {need} pods of the candidate are ready: its share goes from {} to {bearable} %", step.set);
+        let message = format!(
+            "{ready} of {need} pods of the candidate are ready: its share goes from {} to {bearable} %",
+            step.set
+        );
         d.event(bearable < step.set, "ShareFollowsPods", message);
         step.set = bearable;
         step.set_at = now;
         step.written = false;
     }
     if enough {
-        d.condition(ConditionType::CandidateReady, Finding::yes("Ready", format!("{ready} pods are ready, {need} needed")));
+        d.condition(
+            ConditionType::CandidateReady,
+            Finding::yes("Ready", format!("{ready} pods are ready, {need} needed")),
+        );
     } else {
         let message = format!("{ready} of {need} pods that the share needs are ready");
         d.condition(ConditionType::CandidateReady, Finding::no("PodsMissing", message.clone()));
         d.wait(message);
-        d.wake_at(step.short_since.unwrap_or(now) + d.spec().strategy.deadlines.ready.get().min(Duration::minutes(5)));
+        d.wake_at(
+            step.short_since.unwrap_or(now)
+                + d.spec().strategy.deadlines.ready.get().min(Duration::minutes(5)),
+        );
     }
     d.status.step = Some(step);
     enough
@@ -171,7 +181,10 @@ pub fn await_evidence(d: &mut Draft<'_>, judged: &Judged, proof: bool) -> bool {
     }
     match deadline.on_evidence {
         HoldOrRollback::Hold => {
-            d.hold("EvidenceDeadline", format!("the evidence did not come within {}: {missing}", deadline.evidence));
+            d.hold(
+                "EvidenceDeadline",
+                format!("the evidence did not come within {}: {missing}", deadline.evidence),
+            );
             false
         }
         HoldOrRollback::Rollback => {

@@ -57,20 +57,32 @@ fn release(d: &mut Draft<'_>, target: &Target, kind: ReleaseKind) {
 fn requirements(d: &mut Draft<'_>) -> Result<(), (&'static str, String)> {
     let spec = d.spec();
     let Some(gateway) = &spec.traffic.gateway_api else {
-        return Err(("NoProvider", "spec.traffic.gatewayAPI is missing; name the HTTPRoute that the traffic comes through".into()));
+        return Err((
+            "NoProvider",
+            "spec.traffic.gatewayAPI is missing; name the HTTPRoute that the traffic comes through".into(),
+        ));
     };
     adoption::ensure(d)?;
     let service = &spec.traffic.service;
     if d.obs.service(service).is_none() {
-        return Err(("ServiceMissing", format!("Service {service} does not exist; create it, it is how callers reach the model")));
+        return Err((
+            "ServiceMissing",
+            format!("Service {service} does not exist; create it, it is how callers reach the model"),
+        ));
     }
     match world::reading(d.obs) {
         None => {
-            let message = format!("HTTPRoute {} does not exist; create it, or correct spec.traffic.gatewayAPI.httpRoute", gateway.http_route);
+            let message = format!(
+                "HTTPRoute {} does not exist; create it, or correct spec.traffic.gatewayAPI.httpRoute",
+                gateway.http_route
+            );
             return Err(("RouteMissing", message));
         }
         Some(reading) if reading.rules == 0 => {
-            let message = format!("HTTPRoute {} has no rule with a backendRef to Service {service}; add one", gateway.http_route);
+            let message = format!(
+                "HTTPRoute {} has no rule with a backendRef to Service {service}; add one",
+                gateway.http_route
+            );
             return Err(("RouteMissing", message));
         }
         Some(_) => {}
@@ -155,7 +167,9 @@ pub fn overtaken(d: &Draft<'_>) -> Option<Overtaken> {
     }
     let now = match target::wanted(d) {
         Wanted::Nothing => return Some(Overtaken::SetBack),
-        Wanted::Refused((_, message)) if d.spec().version != c.version => return Some(Overtaken::Newer(message)),
+        Wanted::Refused((_, message)) if d.spec().version != c.version => {
+            return Some(Overtaken::Newer(message));
+        }
         // The object of a version that is already running was deleted, or the origin is away: nothing is judged by that.
         Wanted::Refused(_) => return None,
         Wanted::Release(target, kind) => (target, kind),

@@ -71,7 +71,10 @@ pub fn run(d: &mut Draft<'_>) {
 /// A pause or `spec.suspend` holds every advance.
 pub fn paused(d: &mut Draft<'_>) -> bool {
     if let Some(pause) = d.status.pause.clone() {
-        d.hold("Paused", format!("paused by {} (claimed): {}; create a Resume decision to go on", pause.by, pause.reason));
+        d.hold(
+            "Paused",
+            format!("paused by {} (claimed): {}; create a Resume decision to go on", pause.by, pause.reason),
+        );
         return true;
     }
     if d.spec().suspend {
@@ -86,7 +89,8 @@ fn target_of(d: &Draft<'_>, c: &Candidate) -> Result<Target, target::Refusal> {
     if target.template_hash == c.template_hash {
         return Ok(target);
     }
-    let message = format!("the template of {} changed while it was brought up; a new plan is needed", c.version);
+    let message =
+        format!("the template of {} changed while it was brought up; a new plan is needed", c.version);
     Err(("TemplateChanged", message))
 }
 
@@ -102,7 +106,9 @@ fn first_share(d: &Draft<'_>, c: &Candidate) -> (i32, i32) {
 
 /// The slot's Deployment with exactly this template, scaled to the need. True when it is there, as observed.
 fn slot(d: &mut Draft<'_>, c: &Candidate, target: &Target, need: i32) -> bool {
-    let (Some(origin), Some(adoption)) = (d.obs.origin.clone(), d.status.adoption.clone()) else { return false };
+    let (Some(origin), Some(adoption)) = (d.obs.origin.clone(), d.status.adoption.clone()) else {
+        return false;
+    };
     let mut wanted = deployment(&SlotSpec {
         origin: &origin,
         template: &target.template,
@@ -154,7 +160,8 @@ fn emptied(d: &mut Draft<'_>, c: &Candidate, existing: &Deployment) -> bool {
 /// Ready: the Deployment's status is current, enough pods of this template are ready, and none of another is an endpoint.
 fn is_ready(d: &mut Draft<'_>, c: &Candidate, need: i32) -> bool {
     let Some(deployment) = d.obs.deployment(c.slot) else { return false };
-    let current = deployment.status.as_ref().and_then(|s| s.observed_generation) >= deployment.metadata.generation;
+    let current =
+        deployment.status.as_ref().and_then(|s| s.observed_generation) >= deployment.metadata.generation;
     let ready = world::ready_pods(d.obs, c.slot, Some(&c.template_hash));
     let foreign = d.obs.pods_of(c.slot).any(|p| p.template_hash != c.template_hash);
     let endpoints = world::ready_endpoints(d.obs, &world::candidate_service(d.obs)).len();
@@ -164,11 +171,18 @@ fn is_ready(d: &mut Draft<'_>, c: &Candidate, need: i32) -> bool {
 
 fn candidate_condition(d: &mut Draft<'_>, c: &Candidate, need: i32, ready: bool) {
     if ready {
-        d.condition(ConditionType::CandidateReady, Finding::yes("Ready", format!("{need} pods of {} are ready", c.version)));
+        d.condition(
+            ConditionType::CandidateReady,
+            Finding::yes("Ready", format!("{need} pods of {} are ready", c.version)),
+        );
         return;
     }
     let have = world::ready_pods(d.obs, c.slot, Some(&c.template_hash));
-    let why = d.obs.pods_of(c.slot).find_map(|p| p.waiting.clone()).map_or_else(String::new, |w| format!("; a pod waits: {w}"));
+    let why = d
+        .obs
+        .pods_of(c.slot)
+        .find_map(|p| p.waiting.clone())
+        .map_or_else(String::new, |w| format!("; a pod waits: {w}"));
     let message = format!("{have} of {need} pods of {} are ready{why}", c.version);
     d.wait(message.clone());
     d.condition(ConditionType::CandidateReady, Finding::no("Starting", message));
@@ -183,8 +197,18 @@ fn deadline(d: &mut Draft<'_>, c: &Candidate, need: i32) -> bool {
     let cause = match crash {
         Some(signal) if have < need => Some((signal.reason, signal.message)),
         Some(_) | None if have < need && d.now() >= at => {
-            let why = d.obs.pods_of(c.slot).find_map(|p| p.waiting.clone()).unwrap_or_else(|| "no reason given".into());
-            Some(("NotReady", format!("{have} of {need} pods became ready within {}; {why}", d.spec().strategy.deadlines.ready)))
+            let why = d
+                .obs
+                .pods_of(c.slot)
+                .find_map(|p| p.waiting.clone())
+                .unwrap_or_else(|| "no reason given".into());
+            Some((
+                "NotReady",
+                format!(
+                    "{have} of {need} pods became ready within {}; {why}",
+                    d.spec().strategy.deadlines.ready
+                ),
+            ))
         }
         Some(_) | None => None,
     };
@@ -221,7 +245,11 @@ fn preflight(d: &mut Draft<'_>, c: &Candidate, ready: bool) -> bool {
             }
             Err((reason, message)) => {
                 d.condition(ConditionType::EvidenceAvailable, Finding::no(reason, message.clone()));
-                if reason == "PrometheusUnavailable" { d.hold(reason, message) } else { d.stall(reason, message) }
+                if reason == "PrometheusUnavailable" {
+                    d.hold(reason, message)
+                } else {
+                    d.stall(reason, message)
+                }
                 return false;
             }
         }
@@ -234,8 +262,13 @@ fn preflight(d: &mut Draft<'_>, c: &Candidate, ready: bool) -> bool {
 
 /// Whether Prometheus has the candidate's pods, for every metric that is told apart by pods.
 fn scraped(d: &mut Draft<'_>) -> bool {
-    let by_pod: Vec<_> =
-        d.spec().analysis.metrics.iter().filter(|m| questions::gateway(m).is_none() && !m.observe_only).collect();
+    let by_pod: Vec<_> = d
+        .spec()
+        .analysis
+        .metrics
+        .iter()
+        .filter(|m| questions::gateway(m).is_none() && !m.observe_only)
+        .collect();
     let seen = |m: &&&crate::api::Metric| {
         let answers = d.obs.answers.given.iter();
         let mut of = answers.filter(|(q, _)| q.metric == m.name && q.arm == crate::analysis::Arm::Candidate);
@@ -272,7 +305,10 @@ fn programmed(d: &mut Draft<'_>, c: &Candidate) -> bool {
             Programmed::Unknown => return unprogrammed(d, c, "no gateway has reported on the route".into()),
         }
     }
-    d.condition(ConditionType::RouteProgrammed, Finding::yes("Accepted", "all parents have accepted the routes"));
+    d.condition(
+        ConditionType::RouteProgrammed,
+        Finding::yes("Accepted", "all parents have accepted the routes"),
+    );
     true
 }
 
@@ -286,7 +322,10 @@ fn unprogrammed(d: &mut Draft<'_>, c: &Candidate, message: String) -> bool {
         .and_then(|t| chrono::DateTime::parse_from_rfc3339(t).ok())
         .map_or(c.since, |t| t.to_utc());
     if d.now() - since >= PROGRAMMED_WITHIN {
-        d.hold("RouteNotAccepted", format!("{message}; the gateway must accept the route before traffic moves"));
+        d.hold(
+            "RouteNotAccepted",
+            format!("{message}; the gateway must accept the route before traffic moves"),
+        );
     } else {
         d.wait(message);
         d.wake_at(since + PROGRAMMED_WITHIN);

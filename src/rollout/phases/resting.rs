@@ -16,7 +16,12 @@ pub fn run(d: &mut Draft<'_>) {
         Wanted::Release(target, kind) => match rejected::refuses(d, &target, kind).cloned() {
             Some(entry) => {
                 if d.phase() != Phase::RolledBack {
-                    d.transition(Phase::RolledBack, "RolledBack", "Rejected", format!("{} was turned down before: {}", entry.version, entry.reason));
+                    d.transition(
+                        Phase::RolledBack,
+                        "RolledBack",
+                        "Rejected",
+                        format!("{} was turned down before: {}", entry.version, entry.reason),
+                    );
                 }
                 let message = format!(
                     "{} was turned down ({}); name another version, raise spec.retry or create a Retry decision",
@@ -26,7 +31,12 @@ pub fn run(d: &mut Draft<'_>) {
             }
             None => {
                 d.status.candidate = None;
-                d.transition(Phase::Pending, "Pending", "ReleaseWanted", format!("{} is to be brought on", target.version));
+                d.transition(
+                    Phase::Pending,
+                    "Pending",
+                    "ReleaseWanted",
+                    format!("{} is to be brought on", target.version),
+                );
                 pending::run(d);
             }
         },
@@ -71,7 +81,9 @@ pub fn forget_candidate(d: &mut Draft<'_>) {
     d.status.overridden = None;
     d.status.conflict = None;
     d.status.capacity = 0;
-    for gone in [ConditionType::CandidateReady, ConditionType::RouteProgrammed, ConditionType::EvidenceAvailable] {
+    for gone in
+        [ConditionType::CandidateReady, ConditionType::RouteProgrammed, ConditionType::EvidenceAvailable]
+    {
         crate::api::condition::clear(&mut d.status.conditions, gone);
     }
     crate::api::condition::clear(&mut d.status.conditions, ConditionType::StableCapacity);
@@ -119,6 +131,9 @@ fn active_scale(d: &mut Draft<'_>, active: Slot) {
     }
     if d.obs.origin.is_none() {
         let name = &d.spec().workload.deployment;
-        d.warn("OriginMissing", format!("Deployment {name} is gone; what serves goes on, no new version can be brought on"));
+        d.warn(
+            "OriginMissing",
+            format!("Deployment {name} is gone; what serves goes on, no new version can be brought on"),
+        );
     }
 }

@@ -93,7 +93,10 @@ fn services(d: &mut Draft<'_>, settling: &Settling) {
 
 /// Back to Watching: the selectors go back, the route has not been touched.
 fn stuck(d: &mut Draft<'_>, settling: &Settling, why: &str) {
-    let message = format!("{why} within {} s; the selectors go back, the route is as it was", FOLLOW_WITHIN.num_seconds());
+    let message = format!(
+        "{why} within {} s; the selectors go back, the route is as it was",
+        FOLLOW_WITHIN.num_seconds()
+    );
     d.status.settling = None;
     selectors::point_all(d, settling.old_slot, "back to the old version");
     let now = d.now();
@@ -102,7 +105,8 @@ fn stuck(d: &mut Draft<'_>, settling: &Settling, why: &str) {
         return rollback::begin(d, Cause::leave("SettlingStuck", message, now));
     }
     d.transition(Phase::Watching, "Watching", "SettlingStuck", message.clone());
-    d.status.pause = Some(Pause { by: "understudy".into(), since: now, reason: format!("SettlingStuck: {message}") });
+    d.status.pause =
+        Some(Pause { by: "understudy".into(), since: now, reason: format!("SettlingStuck: {message}") });
     d.hold("SettlingStuck", message);
 }
 
@@ -150,7 +154,9 @@ fn old_arm(d: &mut Draft<'_>, settling: &Settling) {
     route::restore(d);
     let active = world::active_slot(&d.status);
     let selected = d.status.adoption.iter().flat_map(|a| &a.services).any(|s| {
-        d.obs.service(&s.name).is_some_and(|found| world::selects(found, &d.status) == Some(settling.old_slot))
+        d.obs
+            .service(&s.name)
+            .is_some_and(|found| world::selects(found, &d.status) == Some(settling.old_slot))
     });
     if selected || settling.old_slot == active {
         selectors::guard(d);
@@ -166,7 +172,12 @@ fn old_arm(d: &mut Draft<'_>, settling: &Settling) {
 
 fn finish(d: &mut Draft<'_>) {
     let version = d.status.active.as_ref().map_or_else(String::new, |a| a.version.clone());
-    d.transition(Phase::Active, "Active", "Verified", format!("{version} is active; no pod was restarted for it"));
+    d.transition(
+        Phase::Active,
+        "Active",
+        "Verified",
+        format!("{version} is active; no pod was restarted for it"),
+    );
     resting::forget_candidate(d);
     resting::run(d);
 }
@@ -186,17 +197,20 @@ fn turn_back(d: &mut Draft<'_>, settling: &Settling) {
             return finish(d);
         }
     };
-    crate::rollout::rejected::add(d, crate::api::Rejected {
-        version: left.version.clone(),
-        bundle_digest: left.bundle_digest.clone(),
-        template_hash: None,
-        reason: "RolledBackByDecision".into(),
-        message: "rolled back while it was being settled".into(),
-        at: d.obs.now,
-        retry: d.spec().retry,
-        attempt: d.status.candidate.as_ref().map_or(1, |c| c.attempt),
-        retried: false,
-    });
+    crate::rollout::rejected::add(
+        d,
+        crate::api::Rejected {
+            version: left.version.clone(),
+            bundle_digest: left.bundle_digest.clone(),
+            template_hash: None,
+            reason: "RolledBackByDecision".into(),
+            message: "rolled back while it was being settled".into(),
+            at: d.obs.now,
+            retry: d.spec().retry,
+            attempt: d.status.candidate.as_ref().map_or(1, |c| c.attempt),
+            retried: false,
+        },
+    );
     let why = format!("the way back to {version}, whose pods are warm");
     pending::start_in(d, &to, ReleaseKind::Expedited, settling.old_slot, &why);
     super::preparing::run(d);

@@ -12,7 +12,12 @@ use super::{canary, judged, preparing};
 pub fn begin(d: &mut Draft<'_>) {
     let percent = d.spec().strategy.shadow.as_ref().map_or(100, |s| s.percent);
     judged::step(d, 0, 0);
-    d.transition(Phase::Shadow, "Shadow", "ShadowStarted", format!("{percent} % of the requests are mirrored to it"));
+    d.transition(
+        Phase::Shadow,
+        "Shadow",
+        "ShadowStarted",
+        format!("{percent} % of the requests are mirrored to it"),
+    );
     route::keep(d, Some(percent), false);
 }
 
@@ -21,7 +26,10 @@ pub fn run(d: &mut Draft<'_>) {
     match pending::overtaken(d) {
         Some(Overtaken::SetBack) => {
             let now = d.now();
-            return rollback::begin(d, Cause::leave("SetBack", "the spec names the active version again", now));
+            return rollback::begin(
+                d,
+                Cause::leave("SetBack", "the spec names the active version again", now),
+            );
         }
         Some(Overtaken::Newer(message)) => return pending::supersede(d, &message),
         None => {}

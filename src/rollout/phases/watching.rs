@@ -44,7 +44,10 @@ pub fn run(d: &mut Draft<'_>) {
         return;
     }
     if promoted || duration.is_zero() || ends(&look.judged, watch.control_weight > 0) {
-        return settling::begin(d, if promoted { "the watch was ended as verified" } else { "the watch ended clean" });
+        return settling::begin(
+            d,
+            if promoted { "the watch was ended as verified" } else { "the watch ended clean" },
+        );
     }
     judged::await_evidence(d, &look.judged, false);
 }
@@ -56,7 +59,11 @@ fn ends(judged: &Judged, paired: bool) -> bool {
         return judged.looked && judged.may_advance();
     }
     let alone = |v: &crate::analysis::MetricVerdict| {
-        v.observe_only || matches!(v.outcome, Outcome::Unavailable(Reason::Unpaired) | Outcome::Pass | Outcome::Inconclusive { .. })
+        v.observe_only
+            || matches!(
+                v.outcome,
+                Outcome::Unavailable(Reason::Unpaired) | Outcome::Pass | Outcome::Inconclusive { .. }
+            )
     };
     judged.missing.is_none() && judged.verdicts.iter().all(alone)
 }
