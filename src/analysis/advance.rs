@@ -177,6 +177,9 @@ fn outcome(
     if let Some(reason) = &state.trouble {
         return Outcome::Unavailable(reason.clone());
     }
+    if out_of_range(plan, state) {
+        return Outcome::Unavailable(Reason::ScoreOutOfRange);
+    }
     if (state.waiting || empty_looks > 0) && state.idle + empty_looks >= plan.stale {
         return Outcome::Unavailable(Reason::NoData);
     }
@@ -196,6 +199,18 @@ fn outcome(
     Outcome::Inconclusive {
         samples_needed: forecast.map(|(n, _)| one_digit(n)),
         towards: forecast.map(|(_, direction)| direction),
+    }
+}
+
+/// Sums that no scores between 0 and 1 can have. A few are let pass: a scrape may fall between two counters.
+fn out_of_range(plan: &MetricPlan, state: &MetricState) -> bool {
+    const FEW: f64 = 10.0;
+    let outside = |sums: Tally| sums.x < -FEW || sums.x > sums.n + FEW;
+    match plan.kind {
+        Kind::MeanHistogram | Kind::MeanSumSquares | Kind::MeanPassFail => {
+            outside(state.candidate) || outside(state.stable)
+        }
+        Kind::Ratio | Kind::Latency | Kind::MeanSumCount => false,
     }
 }
 

@@ -37,6 +37,14 @@ pub fn choose_bounds(history: &Counts, common: &[f64], quantiles: &[f64]) -> Res
     Ok(chosen.collect())
 }
 
+/// Upper edge of the bucket that contains the quantile: what a warm-up of twice stable's p99 is reckoned from. `None`
+/// without requests, or when the quantile is beyond the last finite bucket.
+pub fn upper_edge(history: &Counts, quantile: f64) -> Option<f64> {
+    let wanted = quantile * history.n;
+    let edge = history.buckets.iter().find(|(_, up_to)| up_to.0 >= wanted && history.n > 0.0)?.0;
+    edge.0.is_finite().then_some(edge.0)
+}
+
 /// Requests slower than `bound` as bad events; `None` when an arm lost that bucket.
 pub fn slow(candidate: &Counts, stable: &Counts, bound: f64) -> Option<Events> {
     Some(Events {
@@ -69,6 +77,8 @@ mod tests {
         assert_eq!(common, [0.1, 0.25, 0.5, 1.0]);
         let bounds = choose_bounds(&stable, &common, &[0.3, 0.5, 0.9, 0.99]).unwrap();
         assert_eq!(bounds, [0.1, 0.1, 0.25, 0.5]);
+        assert_eq!(upper_edge(&stable, 0.99), Some(1.0));
+        assert_eq!(upper_edge(&Counts::default(), 0.99), None);
     }
 
     #[test]

@@ -19,6 +19,9 @@ pub struct RawSeries {
     pub arm: Arm,
     /// What was scraped: the pod, or the gateway instance (which has series of both arms).
     pub target: String,
+    /// Which scrape of the target it comes from (job and instance): the series of one scrape share their times. A pod may
+    /// be scraped on several ports.
+    pub scrape: String,
     /// What it counts.
     pub counter: Counter,
     /// All labels as text: the series' identity.
@@ -115,7 +118,7 @@ fn close(
         let gained = pod.gain(cursor, window, start, end, counts);
         *scraped |= gained;
         if gained && pod.started_after(cursor.t0, window) {
-            newborn.insert(sample_pod::short_hash(pod.target));
+            newborn.insert(pod.hash());
         }
     }
     for hash in newborn {
@@ -124,6 +127,25 @@ fn close(
         }
     }
     interval
+}
+
+/// Stable's gains over a stretch, from the raw samples in it: the hour before an attempt. Without an earlier sample the first
+/// of a series is its base.
+pub fn history(series: &[RawSeries], from: DateTime<Utc>, to: DateTime<Utc>) -> Counts {
+    let window = Window {
+        interval: to - from,
+        until: to,
+        lookback: to - from,
+        series,
+        started: &BTreeMap::new(),
+        discarded: &[],
+        birth: Birth::ByStartTime,
+    };
+    let mut all = Counts::default();
+    for interval in intervals(&Cursor::start(from), &window).intervals {
+        all.add(&interval.stable);
+    }
+    all
 }
 
 fn discarded(spans: &[Span], start: DateTime<Utc>, end: DateTime<Utc>) -> Option<Discard> {

@@ -23,6 +23,8 @@ pub struct Pod<'a> {
     pub arm: Arm,
     /// Pod or gateway instance.
     pub target: &'a str,
+    /// Which scrape of it.
+    scrape: &'a str,
     scrapes: Vec<Scrape>,
     /// All times at which this arm has any sample here, valid or not.
     present: BTreeSet<i64>,
@@ -33,18 +35,24 @@ pub struct Pod<'a> {
 
 /// Groups the series of a window.
 pub fn pods<'a>(window: &Window<'a>) -> Vec<Pod<'a>> {
-    let mut alive: BTreeMap<&str, BTreeSet<i64>> = BTreeMap::new();
-    let mut groups: BTreeMap<(Arm, &str), Vec<usize>> = BTreeMap::new();
+    let mut alive: BTreeMap<(&str, &str), BTreeSet<i64>> = BTreeMap::new();
+    let mut groups: BTreeMap<(Arm, &str, &str), Vec<usize>> = BTreeMap::new();
+    let mut totals: BTreeSet<(Arm, &str)> = BTreeSet::new();
     for (i, series) in window.series.iter().enumerate() {
-        alive.entry(&series.target).or_default().extend(series.samples.iter().map(|sample| sample.0));
-        groups.entry((series.arm, &series.target)).or_default().push(i);
+        let (target, scrape) = (series.target.as_str(), series.scrape.as_str());
+        alive.entry((target, scrape)).or_default().extend(series.samples.iter().map(|sample| sample.0));
+        groups.entry((series.arm, target, scrape)).or_default().push(i);
+        if series.counter == Counter::Total {
+            totals.insert((series.arm, target));
+        }
     }
-    let pod = |((arm, target), members): ((Arm, &'a str), Vec<usize>)| Pod {
+    let pod = |((arm, target, scrape), members): ((Arm, &'a str, &'a str), Vec<usize>)| Pod {
         arm,
         target,
-        scrapes: scrapes(window, &members),
+        scrape,
+        scrapes: scrapes(window, &members, totals.contains(&(arm, target))),
         present: members.iter().flat_map(|i| window.series[*i].samples.iter().map(|s| s.0)).collect(),
-        alive: alive.get(target).cloned().unwrap_or_default(),
+        alive: alive.get(&(target, scrape)).cloned().unwrap_or_default(),
         counters: members.iter().map(|i| (*i, window.series[*i].counter)).collect(),
     };
     groups.into_iter().map(pod).collect()
@@ -55,7 +63,10 @@ fn valid(value: f64) -> bool {
     value.is_finite() && value >= 0.0
 }
 
-fn scrapes(window: &Window<'_>, members: &[usize]) -> Vec<Scrape> {
+fn scrapes(window: &Window<'_>, members: &[usize], pod_has_total: bool) -> Vec<Scrape> {
+    let is_total = |i: &usize| window.series[*i].counter == Counter::Total;
+    // Failures may come from another port of the pod than the total; without any total nothing can be compared.
+    let total_elsewhere = pod_has_total && !members.iter().any(is_total);
     let mut by_time: BTreeMap<i64, BTreeMap<usize, f64>> = BTreeMap::new();
     for i in members {
         for (at, value) in window.series[*i].samples.iter().filter(|sample| valid(sample.1)) {
@@ -69,8 +80,7 @@ fn scrapes(window: &Window<'_>, members: &[usize]) -> Vec<Scrape> {
         last_valid.extend(values.keys().map(|i| (*i, at)));
         // A counter that has been away for the whole lookback is gone, not late.
         let known_are_here = last_valid.values().all(|seen| *seen == at || *seen <= at - memory);
-        let counted = values.keys().any(|i| window.series[*i].counter == Counter::Total);
-        if known_are_here && counted {
+        if known_are_here && (total_elsewhere || values.keys().any(is_total)) {
             complete.push(Scrape { at, values });
         }
     }
@@ -78,6 +88,11 @@ fn scrapes(window: &Window<'_>, members: &[usize]) -> Vec<Scrape> {
 }
 
 impl Pod<'_> {
+    /// Short name of the pod and its scrape, for the cursor's memory.
+    pub fn hash(&self) -> String {
+        short_hash(&format!("{}/{}", self.target, self.scrape))
+    }
+
     /// The pod is known to have started after the analysis did.
     pub fn started_after(&self, t0: DateTime<Utc>, window: &Window<'_>) -> bool {
         window.started.get(self.target).is_some_and(|started| *started > t0)
@@ -125,8 +140,7 @@ impl Pod<'_> {
         match window.birth {
             Birth::AfterFirstLook => window.series[series].samples.first().is_some_and(|first| first.0 > t0),
             Birth::ByStartTime => {
-                let newborn = self.started_after(cursor.t0, window)
-                    && !cursor.counted.contains(&short_hash(self.target));
+                let newborn = self.started_after(cursor.t0, window) && !cursor.counted.contains(&self.hash());
                 newborn || self.lazy(window, series, at)
             }
         }
@@ -143,7 +157,7 @@ impl Pod<'_> {
 
 /// FNV-1a of a pod name, eight hex digits: enough to tell pods of one attempt apart. A collision only costs a pod its
 /// first sample.
-pub fn short_hash(name: &str) -> String {
+fn short_hash(name: &str) -> String {
     let hash =
         name.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
     format!("{hash:08x}")

@@ -45,6 +45,8 @@ pub enum Reason {
     BucketMismatch,
     /// Stable fails as well: the absolute guard crossed, but both arms moved. A hold.
     BothArmsMoved,
+    /// Scores outside 0 to 1: rescale them.
+    ScoreOutOfRange,
     /// The samples cannot be used; the text says why and what to do.
     Problem(String),
     /// A watch without a control arm: this metric has nothing to compare with.

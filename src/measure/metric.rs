@@ -174,9 +174,12 @@ fn raw(arm: Arm, matcher: &ArmMatcher, part: Part, series: Series) -> Vec<RawSer
             _ => Vec::new(),
         },
     };
+    let label = |name: &str| series.labels.get(name).map_or("", String::as_str);
+    let scrape = format!("{}/{}", label("job"), label("instance"));
     let one = |counter| RawSeries {
         arm,
         target: target.clone(),
+        scrape: scrape.clone(),
         counter,
         labels: labels.join(","),
         samples: series.samples.clone(),

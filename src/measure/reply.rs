@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::source::{ErrorClass, Series, SourceError};
 
@@ -10,9 +11,9 @@ use super::source::{ErrorClass, Series, SourceError};
 const SHOWN: usize = 200;
 
 #[derive(Deserialize)]
-struct Reply {
+struct Reply<T> {
     status: String,
-    data: Option<Data>,
+    data: Option<Data<T>>,
     #[serde(default)]
     error: String,
     #[serde(default, rename = "errorType")]
@@ -22,19 +23,20 @@ struct Reply {
 }
 
 #[derive(Deserialize)]
-struct Data {
+struct Data<T> {
     #[serde(rename = "resultType")]
     result_type: String,
-    result: serde_json::Value,
+    result: T,
 }
 
+/// Borrows from the body: an answer may hold a hundred thousand samples.
 #[derive(Deserialize)]
-struct RawSeries {
+struct RawSeries<'a> {
     metric: BTreeMap<String, String>,
+    #[serde(default, borrow)]
+    values: Vec<(f64, &'a str)>,
     #[serde(default)]
-    values: Vec<(f64, String)>,
-    #[serde(default)]
-    histograms: Vec<serde_json::Value>,
+    histograms: Vec<IgnoredAny>,
 }
 
 fn bad(message: impl Into<String>) -> SourceError {
@@ -51,8 +53,10 @@ fn shown(text: &str) -> String {
 /// # Errors
 /// [`ErrorClass::BadReply`] for anything but a matrix; [`ErrorClass::Partial`] when the server warns that data are missing.
 pub fn samples(body: &[u8]) -> Result<Vec<Series>, SourceError> {
-    let reply: Reply = serde_json::from_slice(body)
-        .map_err(|_| bad("the answer is not Prometheus JSON: check the configured address"))?;
+    let reply: Reply<Vec<RawSeries<'_>>> = match serde_json::from_slice(body) {
+        Ok(reply) => reply,
+        Err(_) => return Err(unread(body)),
+    };
     if reply.status != "success" {
         return Err(refused(&reply));
     }
@@ -62,14 +66,26 @@ pub fn samples(body: &[u8]) -> Result<Vec<Series>, SourceError> {
     }
     let data = reply.data.ok_or_else(|| bad("the answer has no data"))?;
     if data.result_type != "matrix" {
-        return Err(bad(format!("the answer is a {}, not raw samples", shown(&data.result_type))));
+        return Err(not_a_matrix(&data.result_type));
     }
-    let raw: Vec<RawSeries> =
-        serde_json::from_value(data.result).map_err(|_| bad("the samples of the answer cannot be read"))?;
-    raw.into_iter().map(series).collect()
+    data.result.into_iter().map(series).collect()
 }
 
-fn series(raw: RawSeries) -> Result<Series, SourceError> {
+/// Why an answer is not a matrix: it may still be Prometheus that says something else.
+fn unread(body: &[u8]) -> SourceError {
+    match serde_json::from_slice::<Reply<IgnoredAny>>(body) {
+        Ok(reply) if reply.status != "success" => refused(&reply),
+        Ok(Reply { data: Some(data), .. }) if data.result_type != "matrix" => not_a_matrix(&data.result_type),
+        Ok(_) => bad("the samples of the answer cannot be read"),
+        Err(_) => bad("the answer is not Prometheus JSON: check the configured address"),
+    }
+}
+
+fn not_a_matrix(found: &str) -> SourceError {
+    bad(format!("the answer is a {}, not raw samples", shown(found)))
+}
+
+fn series(raw: RawSeries<'_>) -> Result<Series, SourceError> {
     if !raw.histograms.is_empty() {
         return Err(bad("native histograms are not read: let Prometheus keep the classic buckets as well"));
     }
@@ -77,7 +93,7 @@ fn series(raw: RawSeries) -> Result<Series, SourceError> {
     Ok(Series { labels: raw.metric, samples: samples? })
 }
 
-fn sample((at, value): (f64, String)) -> Result<(i64, f64), SourceError> {
+fn sample((at, value): (f64, &str)) -> Result<(i64, f64), SourceError> {
     let value = value.parse().map_err(|_| bad("a sample of the answer is not a number"))?;
     if !at.is_finite() || at.abs() > 1e11 {
         return Err(bad("a sample of the answer has no valid time"));
@@ -87,7 +103,7 @@ fn sample((at, value): (f64, String)) -> Result<(i64, f64), SourceError> {
 
 /// The meaning of an HTTP status that is not 200.
 pub fn refusal(status: u16, body: &[u8]) -> SourceError {
-    let reply: Option<Reply> = serde_json::from_slice(body).ok();
+    let reply: Option<Reply<IgnoredAny>> = serde_json::from_slice(body).ok();
     let own = reply.as_ref().map_or(String::new(), |reply| format!(": {}", shown(&reply.error)));
     let (class, message) = match status {
         300..400 => {
@@ -105,7 +121,7 @@ pub fn refusal(status: u16, body: &[u8]) -> SourceError {
     SourceError { class, message }
 }
 
-fn refused(reply: &Reply) -> SourceError {
+fn refused<T>(reply: &Reply<T>) -> SourceError {
     let class = match reply.error_type.as_str() {
         "timeout" | "canceled" => ErrorClass::Timeout,
         "unavailable" | "internal" | "too_many_requests" => ErrorClass::Unreachable,

@@ -5,11 +5,11 @@ use chrono::{DateTime, Duration, Utc};
 use crate::analysis::Cursor;
 use crate::analysis::sample::lookback;
 
-/// The longest stretch per request; what is older is fetched in pieces.
-const PIECE: Duration = Duration::hours(1);
+/// The longest stretch per request, so that an answer stays small; what is older is fetched in pieces.
+const PIECE: Duration = Duration::minutes(15);
 
 /// Pieces that are fetched at most: what a controller that was away for longer has missed is not counted.
-const PIECES: i32 = 24;
+const PIECES: i32 = 96;
 
 /// The stretch to read for a look: from two lookbacks before the last processed edge, so that a restart fetches what was
 /// missed with the bases of its counters, up to one scrape interval ago, when every target has been scraped.
@@ -24,7 +24,7 @@ pub fn window(
     (from.max(to - PIECE * PIECES), to)
 }
 
-/// The stretch `(from, to]` in pieces of at most an hour, oldest first. Empty when `to` is not after `from`.
+/// The stretch `(from, to]` in pieces of at most a quarter of an hour, oldest first. Empty when `to` is not after `from`.
 pub fn pieces(from: DateTime<Utc>, to: DateTime<Utc>) -> Vec<(DateTime<Utc>, DateTime<Utc>)> {
     let mut out = Vec::new();
     let mut start = from.max(to - PIECE * PIECES);
@@ -57,11 +57,11 @@ mod tests {
     }
 
     #[test]
-    fn a_long_absence_is_read_in_hours_without_gaps() {
-        let got = pieces(at(0), at(3600 * 2 + 10));
-        assert_eq!(got, [(at(0), at(3600)), (at(3600), at(7200)), (at(7200), at(7210))]);
+    fn a_long_absence_is_read_in_pieces_without_gaps() {
+        let got = pieces(at(0), at(1810));
+        assert_eq!(got, [(at(0), at(900)), (at(900), at(1800)), (at(1800), at(1810))]);
         assert!(pieces(at(5), at(5)).is_empty());
-        assert_eq!(pieces(at(0), at(3600 * 100)).len(), 24);
+        assert_eq!(pieces(at(0), at(3600 * 100)).len(), 96);
         assert_eq!(range(at(0), at(3600)), "3600000ms");
     }
 }

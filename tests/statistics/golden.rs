@@ -137,6 +137,7 @@ fn read(name: &str, latency: bool) -> Vec<RawSeries> {
     let one = |((arm, pod, counter), samples): ((String, String, Counter), _)| RawSeries {
         arm: if arm == "cand" { Arm::Candidate } else { Arm::Stable },
         target: format!("{arm}/{pod}"),
+        scrape: String::new(),
         counter,
         labels: format!("{counter:?}"),
         samples,

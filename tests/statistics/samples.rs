@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Duration, Utc};
-use understudy::analysis::sample::Birth;
+use understudy::analysis::sample::{Birth, history};
 use understudy::analysis::{Arm, Counter, Cursor, Discard, Looks, RawSeries, Span, Window, intervals};
 
 fn at(seconds: i64) -> DateTime<Utc> {
@@ -12,7 +12,14 @@ fn at(seconds: i64) -> DateTime<Utc> {
 
 fn series(arm: Arm, target: &str, counter: Counter, samples: &[(i64, f64)]) -> RawSeries {
     let samples = samples.iter().map(|(t, v)| (at(*t).timestamp_millis(), *v)).collect();
-    RawSeries { arm, target: target.into(), counter, labels: format!("{target} {counter:?}"), samples }
+    RawSeries {
+        arm,
+        target: target.into(),
+        scrape: "m".into(),
+        counter,
+        labels: format!("{target} {counter:?}"),
+        samples,
+    }
 }
 
 fn stable(samples: &[(i64, f64)]) -> RawSeries {
@@ -151,6 +158,27 @@ fn the_same_counter_twice_is_refused_and_the_cursor_stays() {
     let other: Vec<(i64, f64)> = twice.iter().map(|(t, v)| (*t, v * 1.1)).collect();
     let scene = Scene::new(vec![candidate(Counter::Total, &twice), candidate(Counter::Total, &other)]);
     assert!(scene.read(&Cursor::start(at(0)), 60).problems.is_empty());
+}
+
+#[test]
+fn a_pod_with_two_ports_is_read_port_by_port() {
+    let port = |counter, scrape: &str, samples: &[(i64, f64)]| RawSeries {
+        scrape: scrape.into(),
+        ..candidate(counter, samples)
+    };
+    let series = vec![
+        steady(20),
+        port(Counter::Total, "worker-1", &[(1, 100.0), (11, 110.0)]),
+        port(Counter::Total, "worker-2", &[(3, 200.0), (13, 220.0)]),
+        port(Counter::Bad, "proxy", &[(4, 5.0), (14, 8.0)]),
+    ];
+    assert_eq!(Scene::new(series).candidate(20), [(0.0, 0.0), (30.0, 3.0)]);
+}
+
+#[test]
+fn history_is_what_stable_gained_in_the_stretch() {
+    let series = [steady(600), candidate(Counter::Total, &[(0, 1.0), (10, 99.0)])];
+    assert_eq!(history(&series, at(0), at(600)).n, 1200.0);
 }
 
 /// The state must not depend on when anybody looked: one look at a time, or all at once after a restart.
