@@ -21,7 +21,7 @@ pub struct Analysis {
     pub interval: Span,
     /// Chance that the metrics ever roll back a version that is not worse, over the whole rollout and all metrics.
     #[serde(default = "false_rollback_rate")]
-    #[schemars(range(min = 0.000001, max = 0.2))]
+    #[x_kube(validation = metric::rate_in_range())]
     pub false_rollback_rate: f64,
     /// Evidence that is dropped after the start and after each change of the weight: this or twice stable's p99, the longer.
     #[serde(default = "warm_up")]

@@ -36,6 +36,10 @@ impl schemars::JsonSchema for Moment {
     }
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "type": "string", "format": "date-time", "maxLength": 40 })
+        schemars::json_schema!({
+            "type": "string",
+            "maxLength": 40,
+            "x-kubernetes-validations": [super::rules::moment()],
+        })
     }
 }

@@ -97,3 +97,11 @@ pub fn interval_from_a_second() -> Rule {
         "analysis.interval must be between 1s and 1h, and at least the scrape interval",
     )
 }
+
+/// The chance of a false rollback. Not a minimum of the schema: the API server takes a whole 0 for above any fraction.
+pub fn rate_in_range() -> Rule {
+    rule(
+        "self >= 0.000001 && self <= 0.2",
+        "analysis.falseRollbackRate must be above 0 and at most 0.2: 0.01 is one false rollback in a hundred good rollouts",
+    )
+}

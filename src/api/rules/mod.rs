@@ -147,3 +147,14 @@ pub fn range() -> Rule {
         "a dependency's version must be a range such as '>=2.1, <3' or '^1.4'",
     )
 }
+
+/// A moment that we can read. The second half refuses days that no month has.
+pub fn moment() -> Rule {
+    rule(
+        &format!("self.matches('{MOMENT}') && timestamp(self) > timestamp('0001-01-01T00:00:00Z')"),
+        "a moment is written as RFC 3339 has it: 2026-11-21T14:00:00Z or 2026-11-21T15:00:00+01:00",
+    )
+}
+
+/// What a moment looks like.
+pub const MOMENT: &str = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$";
