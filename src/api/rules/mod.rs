@@ -10,7 +10,7 @@ pub mod model_version;
 
 use kube::core::Rule;
 
-/// Longest name of the user's Deployment and Service: ours add up to ten characters, and a name ends at 63.
+/// Longest name of the user's Deployment and Service: `-candidate` is appended to it, and a Service's name ends at 63.
 pub const NAME_LIMIT: usize = 53;
 
 /// A rule with its message.
@@ -41,8 +41,8 @@ pub fn room_for_suffix(what: &str) -> Rule {
     rule(
         &format!("size(self) <= {NAME_LIMIT}"),
         &format!(
-            "{what} must be at most {NAME_LIMIT} characters: the operator's own objects append up to ten ('-candidate', \
-             '-understudy') and Kubernetes ends names at 63"
+            "{what} must be at most {NAME_LIMIT} characters: the operator appends up to ten to it for objects of its own \
+             ('-candidate'), and Kubernetes ends such names at 63"
         ),
     )
 }
