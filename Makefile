@@ -1,0 +1,64 @@
+# Understudy: `make help` says what there is.
+
+CARGO ?= cargo
+KEEP ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint doc unit lab-test lab lab-up lab-down crds release size clean prerequisites
+
+help: ## Say what there is
+	@echo "Understudy releases model versions safely on Kubernetes. Two commands to start with:"
+	@echo
+	@echo "  make demo          real models are released, and taken back, on a real control plane on this machine"
+	@echo "  make test          everything that has to hold, from formatting to the tests on the lab"
+	@echo
+	@echo "All targets:"
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1|\2/' | column -t -s '|'
+	@echo
+	@echo "The first run builds a Kubernetes control plane and a gateway from Go modules (about 10 minutes on two cores);"
+	@echo "later runs take them from ./build. Needed on the machine: cargo, go, python3, a C compiler, make."
+
+prerequisites:
+	@for tool in $(CARGO) go python3 cc; do command -v $$tool >/dev/null || { \
+	  echo "$$tool is missing: install it (rustup for cargo, go.dev for go, 'apt-get install python3-venv build-essential' for the rest)"; exit 1; }; done
+
+demo: prerequisites ## Release good and bad model versions and watch (KEEP=1 leaves the lab running)
+	$(CARGO) build --workspace --bins
+	$(CARGO) run -q -p lab -- demo $(if $(KEEP),--keep)
+
+test: prerequisites lint doc unit lab-test ## Everything that has to hold
+
+lint: ## Formatting and lints
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+doc: ## The documentation builds without a warning
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc -q --workspace --no-deps --document-private-items
+
+unit: ## Unit tests, golden statistics, simulations of the state machine
+	$(CARGO) test -p understudy
+	$(CARGO) test -p lab --lib --bins
+
+lab-test: prerequisites ## Tests on a real control plane, gateway and Prometheus
+	$(CARGO) build --workspace --bins
+	$(CARGO) test -p lab --tests
+
+lab: prerequisites ## Build the lab's parts (control plane, gateway, models) without starting it
+	$(CARGO) run -q -p lab -- build
+
+lab-up: prerequisites ## Start a lab that stays
+	$(CARGO) build --workspace --bins
+	$(CARGO) run -q -p lab -- up
+
+lab-down: ## Stop it
+	$(CARGO) run -q -p lab -- down
+
+crds: ## Write the kinds to crds/
+	UPDATE=1 $(CARGO) test -q -p understudy --test crds_are_current
+
+release: ## The release binary, and its size
+	$(CARGO) build --release -p understudy
+	@ls -l target/release/understudy | awk '{printf "target/release/understudy: %.1f MB\n", $$5 / 1e6}'
+
+clean: ## Remove what was built
+	rm -rf build target
