@@ -91,7 +91,8 @@ fn arrows_point_one_way() {
         for path in sources(module).into_iter().filter(|p| !is_test(p)) {
             for (number, line) in code(&path) {
                 for used in line.split("crate::").skip(1) {
-                    let name: String = used.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                    let name: String =
+                        used.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
                     if !name.is_empty() && !allowed.contains(&name.as_str()) {
                         found.push(format!("{}:{number}: {module} -> {name}", path.display()));
                     }

@@ -2,12 +2,15 @@
 
 use super::count::{Events, FREQUENT};
 use super::engine::Engine;
-use super::guard::AbsoluteFinding;
+use super::guard::{AbsoluteFinding, COARSE};
 use super::interval::{Counts, Discard, Interval, Looks};
 use super::mean::directed_sum;
 use super::plan::{Kind, MetricPlan, Stage};
 use super::state::{Breach, BreachKind, MetricState, Tally};
-use super::verdict::{ArmNumbers, MetricVerdict, Outcome, Reason, Rounded, one_digit, sentence};
+use super::verdict::{
+    ArmNumbers, Direction, MetricVerdict, Outcome, Reason, Rounded, bound_text, group, odds, one_digit,
+    sentence,
+};
 
 /// Reads the intervals in order and says how the metric stands. Intervals at or before the state's cursor are ignored,
 /// so that reading the same stretch twice changes nothing.
@@ -25,7 +28,7 @@ pub fn advance(plan: &MetricPlan, state: &MetricState, looks: &Looks) -> (Metric
     if let Some(problem) = looks.problems.first() {
         verdict = verdict.unavailable(Reason::Problem(problem.to_string()));
     }
-    verdict.sentence = sentence(plan, &verdict);
+    verdict.sentence = guard_sentence(plan, &next, &verdict).unwrap_or_else(|| sentence(plan, &verdict));
     (next, verdict)
 }
 
@@ -196,8 +199,12 @@ fn outcome(
         return Outcome::Pass;
     }
     let forecast = state.engine.forecast(plan, bad.1, ok.1);
+    let least = |direction: Direction| match direction {
+        Direction::Promote => enough - state.candidate.n,
+        Direction::Rollback => 0.0,
+    };
     Outcome::Inconclusive {
-        samples_needed: forecast.map(|(n, _)| one_digit(n)),
+        samples_needed: forecast.map(|(n, direction)| one_digit(n.max(least(direction)))),
         towards: forecast.map(|(_, direction)| direction),
     }
 }
@@ -237,6 +244,29 @@ fn limit(plan: &MetricPlan, stable: f64) -> f64 {
             if mirrored(plan) { 1.0 - bound } else { bound }
         }
     }
+}
+
+/// A breach found by a guard rests on other numbers than the metric's own ledger: it says which.
+fn guard_sentence(plan: &MetricPlan, state: &MetricState, verdict: &MetricVerdict) -> Option<String> {
+    let breach = verdict.breach()?;
+    let (bound, rise) = match breach.by {
+        BreachKind::Limit => return None,
+        BreachKind::CoarseGuard => (bound_text(plan, COARSE), state.guard.as_ref()?.rise()),
+        BreachKind::AbsoluteGuard | BreachKind::AbsoluteGuardControlThin => {
+            (format!("{:.1} %", plan.absolute_eps * 100.0), state.absolute.as_ref()?.rise())
+        }
+    };
+    Some(format!(
+        "Coarse guard: evidence that {} is worse than {bound}: {}, rollback at {}. Counted since it rose: candidate {} of \
+         {} bad, stable {} of {}.",
+        plan.version,
+        odds(breach.log_e),
+        odds(breach.bar),
+        group(rise.x_c),
+        group(rise.n_c),
+        group(rise.x_b),
+        group(rise.n_b),
+    ))
 }
 
 fn guard_numbers(plan: &MetricPlan, state: &MetricState) -> Option<(Rounded, Rounded)> {

@@ -9,7 +9,7 @@ use super::ledger::{Ledger, Side, Streak};
 use super::plan::Limit;
 
 /// "Three times stable's failures plus ten points."
-const COARSE: Limit = Limit::ratio(3.0, 0.10);
+pub(super) const COARSE: Limit = Limit::ratio(3.0, 0.10);
 
 /// Control requests from which its own failures count as "both arms moved".
 const CONTROL: f64 = 30.0;
@@ -18,6 +18,20 @@ const CONTROL: f64 = 30.0;
 /// history stable is taken to be faultless.
 pub fn absolute_eps(stable_share: Option<f64>) -> f64 {
     COARSE.ratio * stable_share.unwrap_or(0.0) + COARSE.plus
+}
+
+fn add(sums: &mut [f64], events: Events) {
+    let Events { x_c, n_c, x_b, n_b } = events;
+    for (sum, gain) in sums.iter_mut().zip([x_c, n_c, x_b, n_b]) {
+        *sum += gain;
+    }
+}
+
+fn sums(saved: &[f64]) -> Events {
+    match *saved {
+        [x_c, n_c, x_b, n_b] => Events { x_c, n_c, x_b, n_b },
+        _ => Events::default(),
+    }
 }
 
 /// The guard against stable, over the whole attempt.
@@ -29,27 +43,30 @@ pub struct PairedGuard {
     /// Events that wait for the other arm's traffic.
     #[serde(with = "super::text::floats")]
     pending: Vec<f64>,
+    /// x_c, n_c, x_b, n_b since the evidence began to rise.
+    #[serde(with = "super::text::floats")]
+    rise: Vec<f64>,
 }
 
 impl PairedGuard {
     /// `horizon`: planned looks of the whole attempt.
     pub fn new(horizon: u32) -> Self {
-        Self { ledger: Ledger::new(Side::Bad, horizon), over: Streak::default(), pending: vec![0.0; 4] }
+        let (pending, rise) = (vec![0.0; 4], vec![0.0; 4]);
+        Self { ledger: Ledger::new(Side::Bad, horizon), over: Streak::default(), pending, rise }
     }
 
     /// One interval; without requests in one arm it is pooled with the next.
     pub fn look(&mut self, events: Events, phi: f64, bar: f64) {
-        let Events { x_c, n_c, x_b, n_b } = events;
-        for (sum, gain) in self.pending.iter_mut().zip([x_c, n_c, x_b, n_b]) {
-            *sum += gain;
-        }
-        let [x_c, n_c, x_b, n_b] = self.pending[..] else {
-            return;
-        };
-        if n_c <= 0.0 || n_b <= 0.0 {
+        add(&mut self.pending, events);
+        let pooled = sums(&self.pending);
+        if pooled.n_c <= 0.0 || pooled.n_b <= 0.0 {
             return;
         }
-        let log_e = self.ledger.add(bets(Events { x_c, n_c, x_b, n_b }, COARSE, Side::Bad), phi);
+        if self.ledger.log_e() <= 0.0 {
+            self.rise = vec![0.0; 4];
+        }
+        add(&mut self.rise, pooled);
+        let log_e = self.ledger.add(bets(pooled, COARSE, Side::Bad), phi);
         self.over.look(log_e >= bar);
         self.pending = vec![0.0; 4];
     }
@@ -57,6 +74,11 @@ impl PairedGuard {
     /// Log evidence now.
     pub fn log_e(&self) -> f64 {
         self.ledger.log_e()
+    }
+
+    /// What was counted since the evidence began to rise.
+    pub fn rise(&self) -> Events {
+        sums(&self.rise)
     }
 
     /// Over the bar at this many looks in a row.
@@ -97,14 +119,11 @@ impl AbsoluteGuard {
 
     /// One interval. `eps` is fixed at the attempt's start.
     pub fn look(&mut self, events: Events, eps: f64, phi: f64, bar: f64) {
-        let Events { x_c, n_c, x_b, n_b } = events;
         if self.ledger.log_e() <= 0.0 {
             self.rise = vec![0.0; 4];
         }
-        for (sum, gain) in self.rise.iter_mut().zip([x_c, n_c, x_b, n_b]) {
-            *sum += gain;
-        }
-        if n_c <= 0.0 {
+        add(&mut self.rise, events);
+        if events.n_c <= 0.0 {
             return;
         }
         let log_e = self.ledger.add(bets(events, Limit::ratio(0.0, eps), Side::Bad), phi);
@@ -116,14 +135,17 @@ impl AbsoluteGuard {
         self.ledger.log_e()
     }
 
+    /// What was counted since the evidence began to rise.
+    pub fn rise(&self) -> Events {
+        sums(&self.rise)
+    }
+
     /// Over the bar for `confirm` looks in a row: whose fault is it?
     pub fn finding(&self, confirm: u32) -> AbsoluteFinding {
         if self.over.count() < confirm {
             return AbsoluteFinding::Quiet;
         }
-        let [x_c, n_c, x_b, n_b] = self.rise[..] else {
-            return AbsoluteFinding::Quiet;
-        };
+        let Events { x_c, n_c, x_b, n_b } = self.rise();
         if n_b < CONTROL {
             AbsoluteFinding::BreachControlThin
         } else if x_b / n_b >= x_c / n_c / 3.0 {

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The two sides of a comparison.
@@ -177,8 +177,9 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    /// Nothing processed yet.
+    /// Nothing processed yet. The grid is in whole milliseconds, as samples are.
     pub fn start(t0: DateTime<Utc>) -> Self {
+        let t0 = t0.trunc_subsecs(3);
         Self { t0, at: t0, counted: Vec::new() }
     }
 }

@@ -60,6 +60,17 @@ pub struct Window<'a> {
     pub birth: Birth,
 }
 
+/// The scrape interval as it shows in the samples: the median spacing over all series. `None` while no series has three
+/// samples.
+pub fn scrape_interval<'a>(series: impl IntoIterator<Item = &'a [(i64, f64)]>) -> Option<Duration> {
+    let mut gaps: Vec<i64> = Vec::new();
+    for samples in series.into_iter().filter(|samples| samples.len() >= 3) {
+        gaps.extend(samples.windows(2).map(|pair| pair[1].0 - pair[0].0).filter(|gap| *gap > 0));
+    }
+    gaps.sort_unstable();
+    gaps.get(gaps.len() / 2).map(|gap| Duration::milliseconds(*gap))
+}
+
 /// The lookback for an interval and a scrape interval: long enough to bridge a few lost scrapes of one pod.
 pub fn lookback(interval: Duration, scrape: Duration) -> Duration {
     (interval * 4).max(scrape * 6).max(Duration::seconds(60))

@@ -159,6 +159,29 @@ pub async fn read(
     Ok(out)
 }
 
+/// Reads one counter of one arm: for callers that ask counter by counter. No series means no data.
+///
+/// # Errors
+/// As [`read`]; an arm without pods is an error here.
+pub async fn read_counter(
+    source: &dyn Source,
+    part: Part,
+    selector: &str,
+    (arm, matcher): (Arm, &ArmMatcher),
+    differing: &[String],
+    (from, to): (DateTime<Utc>, DateTime<Utc>),
+) -> Result<Vec<RawSeries>, MetricError> {
+    let scoped = scope(selector, "", matcher, differing)
+        .map_err(|error| MetricError::Selector { selector: selector.into(), error })?;
+    match source.read(&Query { selector: scoped.selector, from, to }).await {
+        Reading::Series(found) => {
+            Ok(found.into_iter().flat_map(|series| raw(arm, matcher, part, series)).collect())
+        }
+        Reading::NoData => Ok(Vec::new()),
+        Reading::Error(error) => Err(error.into()),
+    }
+}
+
 /// One series of the source as counters of the analysis; the `+Inf` bucket may be two.
 fn raw(arm: Arm, matcher: &ArmMatcher, part: Part, series: Series) -> Vec<RawSeries> {
     let target = target(matcher, &series);

@@ -13,7 +13,7 @@ pub mod source;
 mod sources;
 pub mod window;
 
-pub use metric::{Arms, MetricError, MetricSamples, MetricSelectors, read};
+pub use metric::{Arms, MetricError, MetricSamples, MetricSelectors, Part, read, read_counter};
 pub use prometheus::{Limits, Prometheus, install_tls_provider};
 pub use promql::{ScopeError, Scoped, scope};
 pub use recorded::Recorded;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use chrono::{DateTime, Duration, Utc};
+use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
@@ -84,6 +84,18 @@ pub enum ErrorClass {
     Configuration,
 }
 
+impl ErrorClass {
+    /// It may be over at the next look; otherwise a person must change something.
+    pub fn is_transient(self) -> bool {
+        match self {
+            ErrorClass::Unreachable | ErrorClass::Timeout | ErrorClass::Partial => true,
+            ErrorClass::BadQuery | ErrorClass::Denied | ErrorClass::BadReply | ErrorClass::Configuration => {
+                false
+            }
+        }
+    }
+}
+
 /// An error for people: never the server's body.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -100,13 +112,7 @@ pub trait Source: Send + Sync {
     fn read<'a>(&'a self, query: &'a Query) -> BoxFuture<'a, Reading>;
 }
 
-/// The measured scrape interval: the median spacing of raw samples, over all series. `None` with fewer than three
-/// samples in every series.
-pub fn scrape_interval(series: &[Series]) -> Option<Duration> {
-    let mut gaps: Vec<i64> = Vec::new();
-    for one in series.iter().filter(|one| one.samples.len() >= 3) {
-        gaps.extend(one.samples.windows(2).map(|pair| pair[1].0 - pair[0].0).filter(|gap| *gap > 0));
-    }
-    gaps.sort_unstable();
-    gaps.get(gaps.len() / 2).map(|gap| Duration::milliseconds(*gap))
+/// The scrape interval as it shows in the samples, see [`crate::analysis::sample::scrape_interval`].
+pub fn scrape_interval(series: &[Series]) -> Option<chrono::Duration> {
+    crate::analysis::sample::scrape_interval(series.iter().map(|one| one.samples.as_slice()))
 }

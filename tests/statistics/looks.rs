@@ -120,6 +120,8 @@ fn the_coarse_guard_does_not_wait_for_the_warm_up_but_the_metric_does() {
     let second = rollout.look((30.0, 27.0), (570.0, 11.0), Some(Discard::WarmUp));
     assert_eq!(second.breach().unwrap().by, BreachKind::CoarseGuard);
     assert_eq!(second.candidate.n, 0.0);
+    assert!(second.sentence.contains("worse than 3 x stable + 10 %"), "{}", second.sentence);
+    assert!(second.sentence.ends_with("candidate 54 of 60 bad, stable 22 of 1,140."), "{}", second.sentence);
 }
 
 #[test]
