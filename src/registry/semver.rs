@@ -1,6 +1,6 @@
 //! Versions: SemVer 2.0 without build metadata, in lower case.
 
-use semver::Version;
+use semver::{Version, VersionReq};
 
 /// Why a text is no version of ours. The API refuses the same (`crate::api`), with one message for all.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -14,6 +14,9 @@ pub enum VersionError {
     /// The version is part of object names, which are lower case.
     #[error("{0} has upper-case letters: write it in lower case")]
     UpperCase(String),
+    /// A dependency that cannot be read.
+    #[error("{0} is not a range of versions: write comparators separated by commas, such as '>=2.1, <3'")]
+    NotARange(String),
 }
 
 /// Reads a version.
@@ -29,6 +32,14 @@ pub fn parse(text: &str) -> Result<Version, VersionError> {
         return Err(VersionError::UpperCase(text.to_owned()));
     }
     Ok(version)
+}
+
+/// Reads a range of versions, such as `>=2.1, <3`.
+///
+/// # Errors
+/// When it is none.
+pub fn parse_range(text: &str) -> Result<VersionReq, VersionError> {
+    VersionReq::parse(text).map_err(|_| VersionError::NotARange(text.to_owned()))
 }
 
 /// Whether going from one version to the other may break callers: another major version, and before 1.0.0 another minor.

@@ -156,5 +156,5 @@ pub fn moment() -> Rule {
     )
 }
 
-/// What a moment looks like.
-pub const MOMENT: &str = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$";
+/// What a moment looks like. Years end at 8999: the libraries that read it end at different places of the year 9999.
+pub const MOMENT: &str = "^[0-8][0-9]{3}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$";

@@ -1,4 +1,4 @@
-//! The schemas of the three kinds: everything is described, every rule has a case that breaks it, and the
+//! The schemas: everything is described, every rule has a case that breaks it, and the
 //! documentation lists what is refused. The cases themselves run against an API server, in the lab's tests.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,15 +7,10 @@ use std::path::Path;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
-use serde::Deserialize;
+
 use understudy::api::crd::crds;
 
-/// One entry of `kinds/refused.yaml`, as far as these tests read it.
-#[derive(Deserialize)]
-struct Refused {
-    kind: String,
-    says: String,
-}
+use crate::cases;
 
 fn schema(crd: &CustomResourceDefinition) -> &JSONSchemaProps {
     crd.spec.versions[0].schema.as_ref().unwrap().open_api_v3_schema.as_ref().unwrap()
@@ -107,13 +102,24 @@ fn nothing_is_nullable_so_that_null_is_the_same_as_left_out() {
 
 #[test]
 fn every_rule_has_a_case_that_breaks_it() {
-    let cases: Vec<Refused> = serde_saphyr::from_str(include_str!("kinds/refused.yaml")).unwrap();
+    let cases = cases::refused();
     let tried: BTreeSet<_> = cases.into_iter().map(|c| (c.kind, c.says)).collect();
     // The same rule on several fields or kinds is the same code: one case will do.
     let messages: BTreeSet<_> = tried.iter().map(|(_, says)| says.as_str()).collect();
     let untried: Vec<_> =
         rules().into_keys().filter(|(_, message)| !messages.contains(message.as_str())).collect();
     assert!(untried.is_empty(), "add a case to tests/kinds/refused.yaml for\n{untried:#?}");
+}
+
+#[test]
+fn every_case_changes_the_valid_object() {
+    for case in cases::refused() {
+        for patch in case.create.iter().chain(&case.update) {
+            let mut changed = cases::valid(&case.kind);
+            json_patch::merge(&mut changed, patch);
+            assert_ne!(changed, cases::valid(&case.kind), "{}: {patch} changes nothing", case.kind);
+        }
+    }
 }
 
 #[test]
