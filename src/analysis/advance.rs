@@ -174,7 +174,7 @@ fn outcome(
     if let (Some(breach), false) = (&state.breach, plan.observe_only) {
         return Outcome::Breach(breach.clone());
     }
-    if state.warming {
+    if state.warming && empty_looks < plan.stale {
         return Outcome::WarmUp;
     }
     if let Some(reason) = &state.trouble {

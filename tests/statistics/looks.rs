@@ -163,6 +163,12 @@ fn scrapes_that_stop_for_both_arms_are_no_data() {
     let outcome = |looks: &Looks| advance(&rollout.plan, &rollout.state, looks).1.outcome;
     assert!(matches!(outcome(&away(3)), Outcome::Inconclusive { .. }));
     assert_eq!(outcome(&away(4)), Outcome::Unavailable(Reason::NoData));
+
+    // Also when they stop inside a warm-up, which must not be the reason for ever.
+    let warming = rollout.state.begin_step();
+    let outcome = |looks: &Looks| advance(&rollout.plan, &warming, looks).1.outcome;
+    assert_eq!(outcome(&away(3)), Outcome::WarmUp);
+    assert_eq!(outcome(&away(4)), Outcome::Unavailable(Reason::NoData));
 }
 
 #[test]
