@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+pub mod demo;
 pub mod load;
 pub mod model_server;
 pub mod models;
