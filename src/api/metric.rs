@@ -151,6 +151,9 @@ pub struct Mean {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub count: Option<String>,
+    /// Each score is 0 or 1, so that sum and count are enough for the exact test, which needs fewer samples.
+    #[serde(default)]
+    pub pass_fail: bool,
     /// Which way is better.
     #[serde(default)]
     pub better: Better,

@@ -6,7 +6,7 @@ use chrono::Duration;
 
 use crate::analysis::budget::{Claim, PlannedLooks, split};
 use crate::analysis::{Arm, Counts, Cursor, Kind, Limit, MetricPlan, MetricState, RawSeries, Stage, Window};
-use crate::analysis::{Better, guard, intervals, sample};
+use crate::analysis::{Better, guard, intervals, latency, sample};
 use crate::api::{self, Evidence, Metric, ModelRolloutSpec};
 
 use crate::rollout::questions::{Answer, HISTORY};
@@ -53,7 +53,7 @@ pub fn plan_metrics(d: &mut Draft<'_>, version: &str) -> Result<(), (&'static st
         plan.paired_watch = looks.paired_watch;
         plan.absolute_eps = guard::absolute_eps((past.n > 0.0).then(|| past.bad / past.n));
         let state = MetricState::start(&plan, stage, found.t0, Some(&past));
-        tail = tail.max(if metric.latency.is_some() { p99(&past) } else { 0.0 });
+        tail = tail.max(latency::upper_edge(&past, 0.99).filter(|_| metric.latency.is_some()).unwrap_or(0.0));
         found.metrics.push(pack(&plan, &state));
     }
     found.scrape_ms = d.obs.answers.scrape.map(|s| s.num_milliseconds()).or(found.scrape_ms);
@@ -88,6 +88,7 @@ fn kind(metric: &Metric) -> Kind {
         (Some(_), _, _) => Kind::Ratio,
         (None, Some(_), _) => Kind::Latency,
         (None, None, Some(mean)) if mean.histogram.is_some() => Kind::MeanHistogram,
+        (None, None, Some(mean)) if mean.pass_fail => Kind::MeanPassFail,
         (None, None, _) => Kind::MeanSumCount,
     }
 }
@@ -159,10 +160,4 @@ fn history(d: &Draft<'_>, found: &Evidence, metric: &Metric) -> Result<Counts, (
     let mut total = Counts::default();
     looks.intervals.iter().for_each(|i| total.add(&i.stable));
     Ok(total)
-}
-
-/// Upper bound of the bucket that holds the 99th percentile, in the histogram's unit (seconds by convention).
-fn p99(past: &Counts) -> f64 {
-    let beyond = past.buckets.iter().find(|(_, at)| at.0 >= 0.99 * past.n && past.n > 0.0);
-    beyond.map_or(0.0, |(bound, _)| bound.0)
 }
