@@ -74,10 +74,10 @@ pub fn digest() -> Rule {
     )
 }
 
-/// A reference that does not move: no `latest` or branch name in it.
+/// A reference that does not move: no `latest` or branch name in it. Directories of a file are just names.
 pub fn pinned() -> Rule {
     rule(
-        "!self.matches('(?i)[^:/][/:@=](latest|main|master|head|nightly)([/?#&@]|$)')",
+        "self.startsWith('file://') || !self.matches('(?i)[^:/][/:@=](latest|main|master|head|nightly)([/?#&@]|$)')",
         "the reference must not contain a moving name (latest, main, master, head, nightly): name a release, a commit or a digest",
     )
 }
