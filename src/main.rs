@@ -21,6 +21,10 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Run the operator.
+    ///
+    /// It finds the API server as kubectl does, or as a pod does, and acts while it holds the Lease.
+    Controller(Box<cli::controller::ControllerArgs>),
     /// Print the CustomResourceDefinitions of ModelVersion, ModelRollout and RolloutDecision.
     ///
     /// Pipe them to `kubectl apply --server-side -f -`. Applying a newer version's definitions over older ones is how
@@ -32,6 +36,7 @@ enum Command {
 
 fn main() -> std::process::ExitCode {
     let outcome = match Arguments::parse().command {
+        Command::Controller(args) => return cli::controller::main(*args),
         Command::Crds => cli::crds::all().map_err(|e| e.to_string()).and_then(|text| print(&text)),
         Command::Version => print(&format!("understudy {}\n", env!("CARGO_PKG_VERSION"))),
     };

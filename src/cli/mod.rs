@@ -1,3 +1,5 @@
 //! The command line: one file per subcommand.
 
+pub mod config;
+pub mod controller;
 pub mod crds;

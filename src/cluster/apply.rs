@@ -112,9 +112,7 @@ impl Writer {
         target: &Target<'_>,
         call: impl Future<Output = kube::Result<T>>,
     ) -> Result<T, WriteError> {
-        if !self.fence.holds() {
-            return Err(target.error(Why::NotLeader));
-        }
+        let Some(_share) = self.fence.pass().await else { return Err(target.error(Why::NotLeader)) };
         match tokio::time::timeout(target.deadline, call).await {
             Ok(answer) => answer.map_err(|e| target.error(Why::Api(Box::new(e)))),
             Err(_) => Err(target.error(Why::Deadline(target.deadline))),

@@ -50,6 +50,9 @@ pub enum Leadership {
     },
 }
 
+/// Closed for good.
+const CLOSED: u64 = u64::MAX - 1;
+
 /// Tells writers whether the lease is still surely ours. A process that was stopped for a while learns it here, before its
 /// next write, and not from the election that runs beside it.
 #[derive(Clone, Debug)]
@@ -57,32 +60,49 @@ pub struct Fence {
     started: Instant,
     /// Milliseconds after `started` until which the lease holds.
     until: Arc<AtomicU64>,
+    /// Every write under way holds a share; who closes the fence takes all of them.
+    under_way: Arc<tokio::sync::RwLock<()>>,
 }
 
 impl Fence {
     /// A fence that holds nothing yet.
     pub fn closed() -> Self {
-        Self { started: Instant::now(), until: Arc::default() }
+        Self { started: Instant::now(), until: Arc::default(), under_way: Arc::default() }
     }
 
     /// A fence that always holds: where there is no election.
     pub fn open() -> Self {
-        Self { started: Instant::now(), until: Arc::new(AtomicU64::new(u64::MAX)) }
+        Self { until: Arc::new(AtomicU64::new(u64::MAX)), ..Self::closed() }
     }
 
     /// Whether a write may be made now.
     pub fn holds(&self) -> bool {
         let until = self.until.load(Ordering::Acquire);
-        until == u64::MAX || self.started.elapsed() < Duration::from_millis(until)
+        until == u64::MAX || (until != CLOSED && self.started.elapsed() < Duration::from_millis(until))
+    }
+
+    /// Holds the fence open for one write; `None` when no write may be made.
+    pub async fn pass(&self) -> Option<tokio::sync::RwLockReadGuard<'_, ()>> {
+        let share = self.under_way.read().await;
+        self.holds().then_some(share)
+    }
+
+    /// Lets no further write begin, and waits for those under way.
+    pub async fn close_and_wait(&self) {
+        self.close();
+        drop(self.under_way.write().await);
     }
 
     fn extend(&self, to: Instant) {
         let millis = to.saturating_duration_since(self.started).as_millis();
-        self.until.store(u64::try_from(millis).unwrap_or(u64::MAX - 1), Ordering::Release);
+        let until = u64::try_from(millis).unwrap_or(CLOSED - 1);
+        // A fence that was closed for good stays so, even when a renewal ends just then.
+        let keep = |old| (old != CLOSED).then_some(until);
+        let _ = self.until.fetch_update(Ordering::AcqRel, Ordering::Acquire, keep);
     }
 
     fn close(&self) {
-        self.until.store(0, Ordering::Release);
+        self.until.store(CLOSED, Ordering::Release);
     }
 }
 

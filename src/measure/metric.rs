@@ -183,7 +183,7 @@ pub async fn read_counter(
 }
 
 /// One series of the source as counters of the analysis; the `+Inf` bucket may be two.
-fn raw(arm: Arm, matcher: &ArmMatcher, part: Part, series: Series) -> Vec<RawSeries> {
+pub fn raw(arm: Arm, matcher: &ArmMatcher, part: Part, series: Series) -> Vec<RawSeries> {
     let target = target(matcher, &series);
     let labels: Vec<String> = series.labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
     let counters = match part {

@@ -246,19 +246,11 @@ impl Metrics {
     }
 
     /// A rollout is gone: its series go too.
-    pub fn forget(&self, namespace: &str, rollout: &str, metrics: &[String]) {
+    pub fn forget(&self, namespace: &str, rollout: &str) {
         let i = &self.inner;
-        for phase in PHASES {
-            let _ = i.phase.remove_label_values(&[namespace, rollout, &phase.to_string()]);
+        for gauges in [&i.phase, &i.weight, &i.last_success, &i.evidence, &i.samples] {
+            forget(gauges, namespace, rollout);
         }
-        for arm in ["stable", "candidate", "mirror"] {
-            let _ = i.weight.remove_label_values(&[namespace, rollout, arm]);
-            for metric in metrics {
-                let labels = [namespace, rollout, metric.as_str(), arm];
-                let _ = (i.samples.remove_label_values(&labels), i.evidence.remove_label_values(&labels));
-            }
-        }
-        let _ = i.last_success.remove_label_values(&[namespace, rollout]);
     }
 
     /// Everything, in Prometheus's text format.
@@ -304,6 +296,21 @@ fn seconds(r: &Registry, name: &str, help: &str, labels: &[&str]) -> HistogramVe
     register(r, HistogramVec::new(opts, labels))
 }
 
+/// Removes every series of a rollout.
+fn forget(gauges: &GaugeVec, namespace: &str, rollout: &str) {
+    use prometheus::core::Collector;
+    for family in gauges.collect() {
+        for metric in family.get_metric() {
+            let labels: std::collections::HashMap<&str, &str> =
+                metric.get_label().iter().map(|l| (l.name(), l.value())).collect();
+            if labels.get("namespace") == Some(&namespace) && labels.get("rollout") == Some(&rollout) {
+                // It was there a moment ago; gone is what is wanted.
+                let _ = gauges.remove(&labels);
+            }
+        }
+    }
+}
+
 /// With a bucket at 1 s and one at 60 s: the two promises about it.
 fn rollback_seconds(r: &Registry) -> HistogramVec {
     let help = "From the look that decided to the route at stable.";
@@ -328,7 +335,7 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("understudy_rollback_duration_seconds_bucket"));
-        metrics.forget("shop", "m", &[]);
+        metrics.forget("shop", "m");
         assert!(!metrics.text().unwrap().contains("understudy_rollout_phase{"));
     }
 }

@@ -1,0 +1,105 @@
+//! The plan's writes, in its order: the intent, then the acts.
+
+use std::time::{Duration, Instant};
+
+use chrono::Utc;
+
+use super::context::Context;
+use super::error::Error;
+use crate::api::ModelRollout;
+use crate::cluster::client::{DEADLINE, URGENT_DEADLINE};
+use crate::cluster::shelf::Key;
+use crate::cluster::{Class, WriteError};
+use crate::rollout::{Action, Observed, Plan};
+
+/// What was written.
+#[derive(Debug, Default)]
+pub struct Done {
+    /// Writes that were made, the status included.
+    pub writes: usize,
+    /// From the deciding look to the answer to the first write of the user's route.
+    pub route_after: Option<Duration>,
+    /// The status was written.
+    pub status: bool,
+}
+
+/// Writes the status where it changed, then carries out the actions in their order. The first failure ends the pass,
+/// except that a status which cannot be written holds no rollback up.
+pub async fn carry_out(
+    ctx: &Context,
+    observed: &Observed,
+    plan: &Plan,
+    looked: Instant,
+) -> Result<Done, Error> {
+    let deadline = if plan.urgent { URGENT_DEADLINE } else { DEADLINE };
+    let mut done = Done::default();
+    let mut unwritten = None;
+    let written = match ctx.writer.rollout_status(&observed.rollout, &plan.status, deadline).await {
+        Ok(written) => written,
+        Err(error) if goes_on_without_status(plan, &error) => {
+            tracing::error!(%error, "the status could not be written; traffic is brought back all the same");
+            unwritten = Some(error);
+            None
+        }
+        Err(error) => return Err(error.into()),
+    };
+    done.status = written.is_some();
+    done.writes = usize::from(done.status);
+    let mut pass = Pass { ctx, observed, deadline, confirmed: done.status, rollout: written };
+    for action in &plan.actions {
+        pass.act(action).await?;
+        done.writes += 1;
+        if done.route_after.is_none() && is_users_route(observed, action) {
+            done.route_after = Some(looked.elapsed());
+        }
+    }
+    match unwritten {
+        Some(error) => Err(error.into()),
+        None => Ok(done),
+    }
+}
+
+/// A conflict means that the plan was made for another world; a lost lease, that another process acts.
+fn goes_on_without_status(plan: &Plan, error: &WriteError) -> bool {
+    match error.class() {
+        Class::Stale | Class::NotLeader => false,
+        Class::RetrySoon | Class::RetryLater => plan.urgent,
+    }
+}
+
+struct Pass<'a> {
+    ctx: &'a Context,
+    observed: &'a Observed,
+    deadline: Duration,
+    /// The API server itself has shown, in this pass, that the rollout is as the plan was made for.
+    confirmed: bool,
+    /// The rollout as this pass last wrote it.
+    rollout: Option<ModelRollout>,
+}
+
+impl Pass<'_> {
+    async fn act(&mut self, action: &Action) -> Result<(), Error> {
+        let known = self.rollout.as_ref().unwrap_or(&self.observed.rollout);
+        if action.irreversible() && !self.confirmed {
+            self.ctx.writer.confirm(known, self.deadline).await?;
+            self.confirmed = true;
+        }
+        let written = self.ctx.writer.act(known, action, self.deadline).await?;
+        tracing::debug!(%action, "done");
+        if written.is_some() {
+            self.confirmed = true;
+            self.rollout = written;
+        }
+        if is_users_route(self.observed, action) {
+            let at = Utc::now();
+            let key = Key::of(&self.observed.rollout.metadata);
+            self.ctx.memory.note(&key, |m| m.route_written_at = Some(at));
+        }
+        Ok(())
+    }
+}
+
+fn is_users_route(observed: &Observed, action: &Action) -> bool {
+    let route = observed.rollout.spec.traffic.gateway_api.as_ref().map(|g| g.http_route.as_str());
+    matches!(action, Action::PatchRoute { name, .. } if Some(name.as_str()) == route)
+}

@@ -1,0 +1,66 @@
+//! What every pass needs, and the little that one pass leaves for the next.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chrono::{DateTime, Utc};
+
+use crate::cluster::events::Events;
+use crate::cluster::shelf::Key;
+use crate::cluster::{Stores, Writer};
+use crate::measure::Sources;
+use crate::telemetry::Metrics;
+
+/// What every pass needs.
+pub struct Context {
+    /// The world as the watches and our own writes know it.
+    pub stores: Arc<Stores>,
+    /// Writes.
+    pub writer: Writer,
+    /// Events.
+    pub events: Events,
+    /// Counters.
+    pub metrics: Metrics,
+    /// Where the numbers come from.
+    pub sources: Sources,
+    /// What passes leave behind; nothing that a restarted controller would miss.
+    pub memory: Memory,
+}
+
+/// What one pass leaves for the next, by rollout.
+#[derive(Default)]
+pub struct Memory {
+    rollouts: Mutex<HashMap<Key, Remembered>>,
+}
+
+/// Of one rollout.
+#[derive(Clone, Debug, Default)]
+pub struct Remembered {
+    /// When the API server answered our last write of the user's route.
+    pub route_written_at: Option<DateTime<Utc>>,
+    /// The last failure that was told as an Event, so that it is told once.
+    pub told: Option<String>,
+    /// The last pass was to bring traffic back, and it has not gone through yet.
+    pub urgent: bool,
+}
+
+impl Memory {
+    /// What is remembered of a rollout.
+    pub fn of(&self, key: &Key) -> Remembered {
+        self.lock().get(key).cloned().unwrap_or_default()
+    }
+
+    /// Changes what is remembered of a rollout.
+    pub fn note(&self, key: &Key, change: impl FnOnce(&mut Remembered)) {
+        change(self.lock().entry(key.clone()).or_default());
+    }
+
+    /// The rollout is gone.
+    pub fn forget(&self, key: &Key) {
+        self.lock().remove(key);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Remembered>> {
+        self.rollouts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

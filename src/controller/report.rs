@@ -1,0 +1,122 @@
+//! What is told after the writes: logs, metrics, Events.
+
+use std::time::Instant;
+
+use chrono::Utc;
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::Resource;
+
+use super::carry_out::Done;
+use super::context::Context;
+use super::error::Error;
+use super::queue::{Job, Next};
+use crate::api::{ModelRollout, ModelRolloutStatus};
+use crate::cluster::Class;
+use crate::cluster::shelf::Key;
+use crate::rollout::{Event, Observed, Plan};
+
+/// A pass went through.
+pub fn done(ctx: &Context, observed: &Observed, plan: &Plan, done: &Done) {
+    let (namespace, name) = (observed.namespace(), observed.name());
+    transition(ctx, observed, &plan.status);
+    if let Some(after) = done.route_after {
+        let ms = after.as_secs_f64() * 1000.0;
+        let weights = plan.status.weights.unwrap_or_default();
+        tracing::info!(
+            ms_from_look = ms,
+            candidate_before = weights.candidate,
+            urgent = plan.urgent,
+            "route written"
+        );
+        if plan.urgent {
+            let reason = plan.status.rollback.as_ref().map_or("Correction", |r| r.reason.as_str());
+            ctx.metrics.rolled_back(namespace, name, reason, after);
+        }
+    }
+    let about = observed.rollout.object_ref(&());
+    for event in &plan.events {
+        ctx.events.tell(about.clone(), event);
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a Unix time in milliseconds fits a float exactly")]
+    let now = Utc::now().timestamp_millis() as f64 / 1000.0;
+    ctx.metrics.stands(namespace, name, &plan.status, now);
+    ctx.memory.note(&Key::of(&observed.rollout.metadata), |m| {
+        m.told = None;
+        m.urgent = false;
+    });
+}
+
+fn transition(ctx: &Context, observed: &Observed, now: &ModelRolloutStatus) {
+    let before = observed.rollout.status.as_ref();
+    let (from, to) = (before.and_then(|s| s.phase), now.phase);
+    let step = |s: &ModelRolloutStatus| s.step.as_ref().map(|s| (s.index, s.weight));
+    if from == to && before.and_then(step) == step(now) {
+        return;
+    }
+    let text = |phase: Option<crate::api::Phase>| phase.map_or_else(|| "none".to_owned(), |p| p.to_string());
+    let (from, to) = (text(from), text(to));
+    if from != to {
+        ctx.metrics.transition(observed.namespace(), observed.name(), &from, &to);
+    }
+    let candidate = now.candidate.as_ref().or(before.and_then(|s| s.candidate.as_ref()));
+    let numbers: Vec<&str> =
+        now.analysis.iter().map(|m| m.message.as_str()).filter(|m| !m.is_empty()).collect();
+    tracing::info!(
+        from,
+        to,
+        version = candidate.map(|c| c.version.as_str()),
+        plan = candidate.map(|c| c.plan_hash.as_str()),
+        step = now.step.as_ref().map(|s| s.index),
+        weight = now.step.as_ref().map(|s| s.weight),
+        reason = now.rollback.as_ref().map(|r| r.reason.as_str()),
+        why = now.rollback.as_ref().map(|r| r.message.as_str()),
+        numbers = (!numbers.is_empty()).then(|| numbers.join("; ")),
+        message = now.message,
+        "transition"
+    );
+}
+
+/// A pass failed. What a person must put right is told once, as an Event.
+pub fn failed(ctx: &Context, job: &Job, error: &Error) -> Next {
+    match error.class() {
+        Class::Stale => tracing::debug!(%error, "the world has changed; looking again"),
+        Class::RetrySoon => tracing::warn!(%error, "a pass failed; it is tried again soon"),
+        Class::RetryLater => tracing::error!(%error, "a pass failed; it is tried again later"),
+        Class::NotLeader => tracing::warn!(%error, "a pass was abandoned"),
+    }
+    let (key, urgent) = match job {
+        Job::Rollout(key) => (key, ctx.memory.of(key).urgent),
+        Job::Version(_) => return Next::Failed { class: error.class(), urgent: false },
+    };
+    if error.class() == Class::RetryLater {
+        tell_once(ctx, key, error);
+    }
+    Next::Failed { class: error.class(), urgent }
+}
+
+fn tell_once(ctx: &Context, key: &Key, error: &Error) {
+    let Some(rollout) = ctx.stores.rollouts.get(key) else { return };
+    let message = error.to_string();
+    if ctx.memory.of(key).told.as_deref() != Some(message.as_str()) {
+        let about: ObjectReference = ModelRollout::object_ref(&rollout, &());
+        let reason = match error {
+            Error::Write(_) => "WriteFailed",
+            Error::Violation(_) => "PlanRefused",
+        };
+        ctx.events.tell(about, &Event { warning: true, reason: reason.to_owned(), message: message.clone() });
+        ctx.memory.note(key, |m| m.told = Some(message));
+    }
+}
+
+/// There is no such rollout any more.
+pub fn gone(ctx: &Context, key: &Key) -> Next {
+    ctx.memory.forget(key);
+    ctx.metrics.forget(&key.namespace, &key.name);
+    Next::Gone
+}
+
+/// When to look again. The plan counts from the look, not from the end of the pass.
+pub fn next(plan: &Plan, done: &Done, looked: Instant) -> Next {
+    let wait = plan.requeue.map(|d| d.to_std().unwrap_or_default());
+    Next::Wait { until: wait.map(|w| (looked + w).into()), wrote: done.writes > 0 }
+}

@@ -1,0 +1,3 @@
+//! What the operator serves over HTTP.
+
+pub mod health;
