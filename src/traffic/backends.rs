@@ -79,41 +79,60 @@ pub(super) fn serves(backends: &[Value], names: &Names) -> bool {
     backends.iter().any(|b| arm(b, names) == Arm::Service && weight(b) > 0)
 }
 
-/// Divides the user's own list: each backend to the Service with weight w becomes a pair with w x (100 - percent) and
+/// One backend of a divided list: which of the user's it comes from, and where it leads.
+struct Part {
+    from: usize,
+    arm: Arm,
+    weight: i64,
+}
+
+/// How the user's own list divides: each backend to the Service with weight w becomes a pair with w x (100 - percent) and
 /// w x percent, all others get 100 times their weight, and the whole is reduced by its greatest common divisor. An arm
-/// without weight is left out. At 0 % it is the user's own list.
+/// without weight is left out.
+fn parts(original: &[Value], names: &Names, percent: i64) -> Vec<Part> {
+    let mut parts: Vec<Part> = Vec::new();
+    for (from, backend) in original.iter().enumerate() {
+        let (arm, w) = (arm(backend, names), weight(backend));
+        match arm {
+            Arm::Service if w > 0 => {
+                let pair = [(Arm::Service, w * (100 - percent)), (Arm::Candidate, w * percent)];
+                let there = pair.into_iter().filter(|(_, w)| *w > 0);
+                parts.extend(there.map(|(arm, weight)| Part { from, arm, weight }));
+            }
+            Arm::Service | Arm::Candidate | Arm::Other => parts.push(Part { from, arm, weight: w * 100 }),
+        }
+    }
+    let divisor = parts.iter().fold(0, |d, p| gcd(d, p.weight)).max(1);
+    for part in &mut parts {
+        part.weight /= divisor;
+    }
+    parts
+}
+
+/// Divides the user's own list. At 0 % it stays as it is.
 pub(super) fn divide(
     original: &[Value],
     names: &Names,
     percent: i32,
     rule: &str,
 ) -> Result<Vec<Value>, RouteError> {
-    let percent = i64::from(percent.clamp(0, 100));
+    let percent = percent.clamp(0, 100);
     if percent == 0 || !serves(original, names) {
         return Ok(original.to_vec());
     }
-    let mut parts: Vec<(&Value, &str, i64)> = Vec::new();
-    for backend in original {
-        let own = backend.get("name").and_then(Value::as_str).unwrap_or_default();
-        let w = weight(backend);
-        match arm(backend, names) {
-            Arm::Service if w > 0 => {
-                let pair = [(own, w * (100 - percent)), (names.candidate, w * percent)];
-                parts.extend(pair.into_iter().filter(|(_, w)| *w > 0).map(|(name, w)| (backend, name, w)));
-            }
-            Arm::Service | Arm::Candidate | Arm::Other => parts.push((backend, own, w * 100)),
-        }
-    }
-    let divisor = parts.iter().fold(0, |d, (_, _, w)| gcd(d, *w)).max(1);
-    let largest = parts.iter().map(|(_, _, w)| w / divisor).max().unwrap_or_default();
+    let parts = parts(original, names, i64::from(percent));
     if parts.len() > MAX_BACKENDS {
         return Err(RouteError::TooManyBackends { rule: rule.to_owned(), have: parts.len() });
     }
-    if largest > MAX_WEIGHT {
-        let percent = i32::try_from(percent).unwrap_or(100);
-        return Err(RouteError::WeightTooLarge { rule: rule.to_owned(), weight: largest, percent });
+    if let Some(part) = parts.iter().filter(|p| p.weight > MAX_WEIGHT).max_by_key(|p| p.weight) {
+        return Err(RouteError::WeightTooLarge { rule: rule.to_owned(), weight: part.weight, percent });
     }
-    Ok(parts.into_iter().map(|(backend, name, w)| with(backend, name, w / divisor)).collect())
+    let backend = |part: Part| {
+        let from = &original[part.from];
+        let own = from.get("name").and_then(Value::as_str).unwrap_or_default();
+        with(from, if part.arm == Arm::Candidate { names.candidate } else { own }, part.weight)
+    };
+    Ok(parts.into_iter().map(backend).collect())
 }
 
 fn gcd(a: i64, b: i64) -> i64 {
@@ -213,37 +232,66 @@ pub(super) fn own(present: &[Value], stored: Option<&[Value]>, names: &Names) ->
 }
 
 /// Whether a list without the candidate is what is left of a division of `stored` when somebody takes the candidate out.
-pub(super) fn left_over(present: &[Value], stored: &[Value], names: &Names) -> bool {
+fn left_over(present: &[Value], stored: &[Value], names: &Names) -> bool {
     !same(present, stored, names)
-        && divisions(stored, names).any(|mut list| {
-            list.retain(|b| arm(b, names) != Arm::Candidate);
-            same(present, &list, names)
-        })
+        && divisions(present, stored, names, |arm| arm != Arm::Candidate)
+            .any(|parts| parts.iter().zip(present).all(|(p, b)| p.weight == weight(b)))
 }
 
-/// Whether both lists lead to the same places in the same order once pairs are put together.
+/// The divisions of `stored`, at 1 to 100 %, whose kept parts lead where the present list leads.
+fn divisions(
+    present: &[Value],
+    stored: &[Value],
+    names: &Names,
+    keep: impl Fn(Arm) -> bool,
+) -> impl Iterator<Item = Vec<Part>> {
+    let kept = |percent| {
+        let mut parts = parts(stored, names, percent);
+        parts.retain(|p| keep(p.arm));
+        parts
+    };
+    let fits = |percent| {
+        let parts: Vec<Part> = kept(percent);
+        parts.len() == present.len()
+            && parts
+                .iter()
+                .zip(present)
+                .all(|(p, b)| p.arm == arm(b, names) && shape(&stored[p.from], names) == shape(b, names))
+    };
+    // Where the list leads is the same from 1 to 99 %; only at 100 % the Service's half is left out.
+    let percents = [(1..=99, fits(50)), (100..=100, fits(100))];
+    let fitting: Vec<i64> =
+        percents.into_iter().filter(|(_, fit)| *fit).flat_map(|(range, _)| range).collect();
+    let all: Vec<Vec<Part>> = fitting.into_iter().map(kept).collect();
+    all.into_iter()
+}
+
+/// Whether a list leads to the same places as a division of `stored`, in the same order once pairs are put together.
 pub(super) fn same_wholes(present: &[Value], stored: &[Value], names: &Names) -> bool {
     let shapes = |list: &[Value]| -> Vec<_> { wholes(list, names).into_iter().map(|w| w.shape).collect() };
-    shapes(present) == shapes(stored)
+    let present = shapes(present);
+    // With all of the traffic at the candidate, a Service that the user gave no weight stands beside it as if it were the
+    // other half of a pair.
+    let all = || divide(stored, names, 100, "").is_ok_and(|list| shapes(&list) == present);
+    shapes(stored) == present || all()
 }
 
 /// Whether the pairs are as we divide them and only the other backends' weights are not: somebody changed those.
 fn others_changed(present: &[Value], stored: &[Value], names: &Names) -> bool {
+    if stored.iter().all(|b| arm(b, names) != Arm::Other) {
+        return false;
+    }
     let mut changed = false;
-    for list in divisions(stored, names).filter(|l| l.len() == present.len()) {
-        let equal = |pairs: bool| {
-            let both = list.iter().zip(present).filter(|(b, _)| (arm(b, names) != Arm::Other) == pairs);
-            both.into_iter().all(|(a, b)| same_backend(a, b, names) && weight(a) == weight(b))
+    for parts in divisions(present, stored, names, |_| true) {
+        let equal = |others: bool| {
+            let mut both = parts.iter().zip(present).filter(|(p, _)| (p.arm == Arm::Other) == others);
+            both.all(|(p, b)| p.weight == weight(b))
         };
-        match (equal(true), equal(false)) {
+        match (equal(false), equal(true)) {
             (true, true) => return false,
             (true, false) => changed = true,
             (false, _) => {}
         }
     }
     changed
-}
-
-fn divisions<'a>(stored: &'a [Value], names: &'a Names<'a>) -> impl Iterator<Item = Vec<Value>> + 'a {
-    (1..=100).filter_map(|percent| divide(stored, names, percent, "").ok())
 }

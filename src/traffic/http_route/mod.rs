@@ -42,11 +42,12 @@ pub fn split(
     for (index, (rule, stored)) in rules(route).iter().zip(stored).enumerate() {
         let present = list(rule, "backendRefs");
         let own = backends::own(present, stored.map(|s| s.backend_refs.as_slice()), names);
+        let label = format!("rule {} of HTTPRoute {:?}", index + 1, meta(route, "name"));
         if !backends::serves(&own, names) {
+            filters::put(&mut draft, index, rule, names, None, stored, &label)?;
             continue;
         }
         live += 1;
-        let label = format!("rule {} of HTTPRoute {:?}", index + 1, meta(route, "name"));
         let wanted = backends::divide(&own, names, split.candidate, &label)?;
         if !backends::same(present, &wanted, names) {
             draft.set(&["spec", "rules", &index.to_string()], "backendRefs", Some(Value::Array(wanted)));
@@ -85,3 +86,6 @@ pub fn restore_managed_fields(route: &Value, originals: &Originals) -> Option<Ed
 pub fn last_writer(route: &Value) -> String {
     managed_fields::last_writer(route, &RULES)
 }
+
+#[cfg(test)]
+mod tests;

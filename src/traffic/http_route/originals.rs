@@ -74,12 +74,20 @@ impl Originals {
 
 fn adopted<'a>(rule: &Value, orphans: &[&'a OriginalRule], names: &Names) -> Option<&'a OriginalRule> {
     let present = list(rule, "backendRefs");
-    if !present.iter().any(|b| backends::arm(b, names) == backends::Arm::Candidate) {
+    if !divided(rule, names) && !mirrored(rule, names) {
         return None;
     }
     let mut fitting = orphans.iter().filter(|o| backends::same_wholes(present, &o.backend_refs, names));
     let first = fitting.next()?;
     fitting.all(|other| other == first).then_some(*first)
+}
+
+fn divided(rule: &Value, names: &Names) -> bool {
+    list(rule, "backendRefs").iter().any(|b| backends::arm(b, names) == backends::Arm::Candidate)
+}
+
+fn mirrored(rule: &Value, names: &Names) -> bool {
+    list(rule, "filters").iter().any(|f| filters::is_ours(f, names))
 }
 
 /// What is to be remembered of a route before it is split: the user's own backends of every rule that names the Service,
@@ -111,14 +119,12 @@ pub fn remember(route: &Value, names: &Names, old: Option<&Originals>) -> Origin
 
 fn original(rule: &Value, stored: Option<&OriginalRule>, names: &Names) -> Option<OriginalRule> {
     let present = list(rule, "backendRefs");
-    let divided = present.iter().any(|b| backends::arm(b, names) == backends::Arm::Candidate);
-    if divided && stored.is_none() {
+    if stored.is_none() && divided(rule, names) {
         return None;
     }
     let backend_refs = backends::own(present, stored.map(|s| s.backend_refs.as_slice()), names);
-    let mirrored = list(rule, "filters").iter().any(|f| filters::is_ours(f, names));
     let empty_filters = match stored {
-        Some(stored) if mirrored => stored.empty_filters,
+        Some(stored) if mirrored(rule, names) => stored.empty_filters,
         Some(_) | None => rule.get("filters").is_some_and(|f| f == &json!([])),
     };
     let names_service = backend_refs.iter().any(|b| backends::arm(b, names) == backends::Arm::Service);
