@@ -18,13 +18,23 @@ help: ## Say what there is
 	@echo "The first run builds a Kubernetes control plane and a gateway from Go modules (about 10 minutes on two cores);"
 	@echo "later runs take them from ./build. Needed on the machine: cargo, go, python3, a C compiler, make."
 
+# A tool and the Debian package that has it. What is missing is installed when run as root, and named otherwise.
+TOOLS := cc:gcc make:make curl:curl git:git python3:python3-venv unshare:util-linux ip:iproute2 nft:nftables \
+  prometheus:prometheus
+
 prerequisites:
-	@for tool in $(CARGO) go python3 cc; do command -v $$tool >/dev/null || { \
-	  echo "$$tool is missing: install it (rustup for cargo, go.dev for go, 'apt-get install python3-venv build-essential' for the rest)"; exit 1; }; done
+	@command -v $(firstword $(CARGO)) >/dev/null || { echo "cargo is missing: install Rust from https://rustup.rs"; exit 1; }
+	@command -v go >/dev/null || { echo "go is missing: install Go 1.26 or later from https://go.dev/dl"; exit 1; }
+	@PATH="$$PATH:/usr/sbin:/sbin"; missing=""; \
+	for pair in $(TOOLS); do command -v $${pair%%:*} >/dev/null || missing="$$missing $${pair##*:}"; done; \
+	python3 -c 'import ensurepip' 2>/dev/null || missing="$$missing python3-venv"; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ]; then apt-get install -y -q --no-install-recommends $$missing; \
+	else echo "install what is missing: sudo apt-get install --no-install-recommends$$missing"; exit 1; fi
 
 demo: prerequisites ## Release good and bad model versions and watch (KEEP=1 leaves the lab running)
 	$(CARGO) build --workspace --bins
-	$(CARGO) run -q -p lab -- demo $(if $(KEEP),--keep)
+	$(CARGO) run -q -p understudy-lab -- demo $(if $(KEEP),--keep)
 
 test: prerequisites lint doc unit lab-test ## Everything that has to hold
 
@@ -37,21 +47,21 @@ doc: ## The documentation builds without a warning
 
 unit: ## Unit tests, golden statistics, simulations of the state machine
 	$(CARGO) test -p understudy
-	$(CARGO) test -p lab --lib --bins
+	$(CARGO) test -p understudy-lab --lib --bins
 
 lab-test: prerequisites ## Tests on a real control plane, gateway and Prometheus
 	$(CARGO) build --workspace --bins
-	$(CARGO) test -p lab --tests
+	$(CARGO) test -p understudy-lab --tests
 
 lab: prerequisites ## Build the lab's parts (control plane, gateway, models) without starting it
-	$(CARGO) run -q -p lab -- build
+	$(CARGO) run -q -p understudy-lab -- build
 
 lab-up: prerequisites ## Start a lab that stays
 	$(CARGO) build --workspace --bins
-	$(CARGO) run -q -p lab -- up
+	$(CARGO) run -q -p understudy-lab -- up
 
 lab-down: ## Stop it
-	$(CARGO) run -q -p lab -- down
+	$(CARGO) run -q -p understudy-lab -- down
 
 crds: ## Write the kinds to crds/
 	UPDATE=1 $(CARGO) test -q -p understudy --test crds_are_current

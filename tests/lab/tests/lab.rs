@@ -1,0 +1,6 @@
+//! The lab itself, tested as whoever uses it would.
+
+fn main() -> anyhow::Result<()> {
+    lab::inside()?;
+    Ok(())
+}
