@@ -98,3 +98,6 @@ fn refusal(parent: &GatewayFacts, known: bool) -> String {
          traffic.gatewayAPI.mirror to Supported if you know that it does"
     )
 }
+
+#[cfg(test)]
+mod tests;

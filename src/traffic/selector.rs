@@ -36,3 +36,6 @@ pub fn last_writer(service: &Service) -> String {
 fn as_value(service: &Service) -> Option<Value> {
     serde_json::to_value(service).ok()
 }
+
+#[cfg(test)]
+mod tests;

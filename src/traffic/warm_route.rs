@@ -121,3 +121,6 @@ pub fn is_current(present: &Value, wanted: &Value) -> bool {
         && present.get("spec") == wanted.get("spec")
         && originals_of(present) == originals_of(wanted)
 }
+
+#[cfg(test)]
+mod tests;

@@ -194,3 +194,6 @@ fn edits_by_hand(manager: &str) -> bool {
 fn name(meta: &ObjectMeta) -> String {
     meta.name.clone().unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

@@ -167,3 +167,6 @@ pub fn is_ours(meta: &ObjectMeta, mark: &Mark) -> bool {
 pub fn owner_uid(meta: &ObjectMeta) -> Option<&str> {
     meta.labels.as_ref()?.get(keys::ROLLOUT_UID).map(String::as_str)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,54 @@
+use serde_json::json;
+
+use super::*;
+
+fn service() -> Service {
+    serde_json::from_value(json!({
+        "apiVersion": "v1", "kind": "Service",
+        "metadata": {"name": "m", "resourceVersion": "7", "managedFields": [
+            {"manager": "kubectl", "operation": "Apply", "apiVersion": "v1", "fieldsType": "FieldsV1",
+             "time": "2026-10-01T00:00:00Z", "fieldsV1": {"f:spec": {"f:ports": {}, "f:selector": {}}}}]},
+        "spec": {"selector": {"app": "m", "team": "ml"}, "ports": [{"port": 80}]},
+    }))
+    .unwrap()
+}
+
+fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+}
+
+#[test]
+fn only_the_selector_is_written_and_only_on_the_object_as_read() {
+    let wanted = map(&[("app", "m-a"), ("team", "ml")]);
+    let edit = selector_edit(&service(), &wanted).unwrap();
+    assert_eq!(
+        serde_json::to_value(&edit.patch).unwrap(),
+        json!([
+            {"op": "replace", "path": "/metadata/resourceVersion", "value": "7"},
+            {"op": "replace", "path": "/spec/selector", "value": {"app": "m-a", "team": "ml"}},
+        ])
+    );
+    let mut now = serde_json::to_value(service()).unwrap();
+    json_patch::patch(&mut now, &edit.patch).unwrap();
+    assert_eq!(now, edit.object);
+    let now: Service = serde_json::from_value(now).unwrap();
+    assert_eq!(selector_edit(&now, &wanted), None);
+}
+
+#[test]
+fn the_selectors_owner_is_remembered_and_put_back() {
+    let remembered = remembered_managed_fields(&service());
+    assert_eq!(last_writer(&service()), "kubectl");
+    let mut taken = service();
+    let ours = json!({"manager": "understudy", "operation": "Update", "apiVersion": "v1", "fieldsType": "FieldsV1",
+        "time": "2026-10-02T00:00:00Z", "fieldsV1": {"f:spec": {"f:selector": {}}}});
+    let fields = taken.metadata.managed_fields.as_mut().unwrap();
+    fields[0].fields_v1.as_mut().unwrap().0["f:spec"].as_object_mut().unwrap().remove("f:selector");
+    fields.push(serde_json::from_value(ours).unwrap());
+    let edit = restore_managed_fields(&taken, &remembered).unwrap();
+    let mut now = serde_json::to_value(&taken).unwrap();
+    json_patch::patch(&mut now, &edit.patch).unwrap();
+    assert_eq!(now, edit.object);
+    assert_eq!(now, serde_json::to_value(service()).unwrap());
+    assert_eq!(restore_managed_fields(&service(), &remembered), None);
+}

@@ -1,0 +1,81 @@
+use super::*;
+use crate::traffic::http_route::remember;
+
+const NAMES: Names = Names { namespace: "ml", service: "m", candidate: "m-candidate" };
+const MARK: Mark = Mark { rollout: "r", rollout_uid: "u-1" };
+
+fn route() -> Value {
+    json!({
+        "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute",
+        "metadata": {"name": "r", "namespace": "ml", "labels": {"argo": "x"}, "annotations": {"argo": "x"}},
+        "spec": {
+            "parentRefs": [{"name": "gw", "sectionName": "http"}], "hostnames": ["m.example"],
+            "rules": [
+                {"backendRefs": [{"name": "m", "port": 80, "weight": 4}, {"name": "o", "port": 1}]},
+                {"matches": [{"path": {"value": "/g"}}], "backendRefs": [{"name": "m", "port": 81}, {"name": "m", "port": 80}]},
+            ],
+        },
+    })
+}
+
+#[test]
+fn it_names_both_services_on_every_port_behind_a_header_that_no_client_sends() {
+    let originals = remember(&route(), &NAMES, None);
+    let warm = warm_route(&route(), &NAMES, &MARK, "random", &originals);
+    assert_eq!(warm["metadata"]["name"], "m-understudy");
+    assert_eq!(warm["spec"]["parentRefs"], route()["spec"]["parentRefs"]);
+    assert_eq!(warm["spec"]["hostnames"], route()["spec"]["hostnames"]);
+    let rules = warm["spec"]["rules"].as_array().unwrap();
+    assert_eq!(rules.len(), 1);
+    let header = json!([{"type": "Exact", "name": "x-understudy-warm", "value": "random"}]);
+    assert_eq!(rules[0]["matches"].as_array().unwrap().len(), 1, "another match would let clients in");
+    assert_eq!(rules[0]["matches"][0]["headers"], header);
+    let backends: Vec<_> = rules[0]["backendRefs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|b| (b["name"].as_str().unwrap(), b["port"].as_i64().unwrap(), b["weight"].as_i64().unwrap()))
+        .collect();
+    assert_eq!(backends, [("m", 80, 1), ("m-candidate", 80, 1), ("m", 81, 1), ("m-candidate", 81, 1)]);
+    assert_eq!(originals_of(&warm), Some(originals));
+    assert_eq!(secret_of(&warm), Some("random"));
+    let uid = warm["metadata"]["labels"]["understudy.dev/rollout-uid"].as_str();
+    assert_eq!((uid, warm["metadata"]["annotations"].get("argo")), (Some("u-1"), None));
+}
+
+#[test]
+fn a_port_stays_known_when_the_present_route_names_it_no_more() {
+    let originals = remember(&route(), &NAMES, None);
+    let mut elsewhere = route();
+    elsewhere["spec"]["rules"] = json!([{"backendRefs": [{"name": "m-candidate", "port": 80}]}]);
+    let warm = warm_route(&elsewhere, &NAMES, &MARK, "random", &originals);
+    assert_eq!(warm["spec"]["rules"][0]["backendRefs"].as_array().unwrap().len(), 4);
+}
+
+#[test]
+fn many_ports_need_more_rules_behind_the_same_header() {
+    let mut many = route();
+    let all: Vec<Value> = (1..=10).map(|port| json!({"name": "m", "port": port})).collect();
+    many["spec"]["rules"] = json!([{ "backendRefs": all }]);
+    let warm = warm_route(&many, &NAMES, &MARK, "random", &Originals::default());
+    let rules = warm["spec"]["rules"].as_array().unwrap();
+    let sizes: Vec<_> = rules.iter().map(|r| r["backendRefs"].as_array().unwrap().len()).collect();
+    assert_eq!(sizes, [16, 4]);
+    assert!(rules.iter().all(|r| r["matches"][0]["headers"][0]["value"] == "random"));
+}
+
+#[test]
+fn it_is_renewed_when_anything_it_says_has_changed() {
+    let originals = remember(&route(), &NAMES, None);
+    let warm = warm_route(&route(), &NAMES, &MARK, "random", &originals);
+    let mut stored = warm.clone();
+    stored["metadata"]["resourceVersion"] = "5".into();
+    stored["status"] = json!({"parents": []});
+    assert!(is_current(&stored, &warm));
+    let mut other_host = route();
+    other_host["spec"]["hostnames"] = json!(["n.example"]);
+    assert!(!is_current(&stored, &warm_route(&other_host, &NAMES, &MARK, "random", &originals)));
+    assert!(!is_current(&stored, &warm_route(&route(), &NAMES, &MARK, "random", &Originals::default())));
+    let taken_over = Mark { rollout: "r", rollout_uid: "u-2" };
+    assert!(!is_current(&stored, &warm_route(&route(), &NAMES, &taken_over, "random", &originals)));
+}
