@@ -20,8 +20,9 @@ use crate::{build, pki};
 use anyhow::{Context, Result, bail};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{DynamicObject, ListParams};
+use kube::api::{DynamicObject, ListParams, Patch, PatchParams};
 use kube::{Api, Client, ResourceExt};
+use serde_json::json;
 use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -235,12 +236,28 @@ impl Lab {
         self.components.push(Component::start(contour::spec(&self.site)?, Some(contour::HEALTH))?);
         self.components.push(Component::start(envoy::spec(&self.site)?, Some(envoy::HEALTH))?);
         let system = self.apply(SYSTEM).await?;
+        self.accept_class(&system).await?;
         for component in &self.components {
             component.ready(START).await?;
         }
         let gateway = system.last().context("the system manifest ends with the Gateway")?;
         let gateways = self.api(gateway).await?;
         wait_for("the gateway lab-system/lab", START, async || programmed(&gateways).await).await
+    }
+
+    /// Contour leaves the class to its provisioner, which a lab does not have. As that one, this publishes no features.
+    async fn accept_class(&self, system: &[DynamicObject]) -> Result<()> {
+        let is_class =
+            |object: &&DynamicObject| object.types.as_ref().is_some_and(|types| types.kind == "GatewayClass");
+        let class = system.iter().find(is_class).context("the system manifest has no GatewayClass")?;
+        let now = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+        let status = json!({"status": {"conditions": [{
+            "type": "Accepted", "status": "True", "reason": "Accepted", "message": "", "lastTransitionTime": now,
+            "observedGeneration": class.metadata.generation,
+        }]}});
+        let classes = self.api(class).await?;
+        classes.patch_status(&class.name_any(), &PatchParams::default(), &Patch::Merge(status)).await?;
+        Ok(())
     }
 
     fn state(&self, took: Duration) -> State {

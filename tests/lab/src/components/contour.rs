@@ -32,6 +32,8 @@ pub fn spec(site: &Site) -> Result<Spec> {
         // Not on all addresses: pods have the same ports on theirs.
         format!("--envoy-service-http-address={}", net::HOST_IP),
         format!("--envoy-service-https-address={}", net::HOST_IP),
+        format!("--stats-address={}", net::HOST_IP),
+        "--stats-port=8002".into(),
         "--kubernetes-client-qps=200".into(),
         "--kubernetes-client-burst=400".into(),
         format!("--envoy-http-access-log={}", access_log.display()),
@@ -63,6 +65,5 @@ fn configuration() -> serde_json::Value {
         }},
         // No timeout of our own: an HTTPRoute's `timeouts.request` is the only one (without it, Envoy's 15 s).
         "timeouts": {"request-timeout": "infinity", "stream-idle-timeout": "infinity", "connect-timeout": "2s"},
-        "metrics": {"envoy": {"address": net::HOST_IP, "port": 8002}},
     })
 }

@@ -20,7 +20,8 @@ impl Teller {
     /// Lines for what changed in the status.
     pub fn status(&mut self, at: DateTime<Utc>, status: &ModelRolloutStatus) -> Vec<Line> {
         let version = status.candidate.as_ref().map(|c| c.version.clone());
-        let version = version.or_else(|| status.active.as_ref().map(|a| a.version.clone())).unwrap_or_default();
+        let version =
+            version.or_else(|| status.active.as_ref().map(|a| a.version.clone())).unwrap_or_default();
         let mut lines = Vec::new();
         let unseen = status.history.iter().filter(|entry| !self.told.contains(&entry.id));
         for entry in unseen {
@@ -29,14 +30,24 @@ impl Teller {
             lines.push(Line::new(entry.at, tone(&entry.to), &entry.version, text));
         }
         self.told = status.history.iter().map(|entry| entry.id.clone()).collect();
-        if lines.is_empty() && status.phase != self.phase && let Some(phase) = status.phase {
-            lines.push(Line::new(at, tone(&phase.to_string()), &version, format!("{phase}: {}", status.message)));
+        if lines.is_empty()
+            && status.phase != self.phase
+            && let Some(phase) = status.phase
+        {
+            lines.push(Line::new(
+                at,
+                tone(&phase.to_string()),
+                &version,
+                format!("{phase}: {}", status.message),
+            ));
         }
         self.phase = status.phase;
         lines.extend(self.verdicts(at, &version, &status.analysis));
         // A countdown is no news: only the words count.
         let words = status.waiting_for.as_deref().map(without_digits).unwrap_or_default();
-        if words != self.waiting && let Some(waiting) = &status.waiting_for {
+        if words != self.waiting
+            && let Some(waiting) = &status.waiting_for
+        {
             lines.push(Line::new(at, Tone::Plain, &version, format!("waits for: {waiting}")));
         }
         self.waiting = words;
@@ -65,7 +76,8 @@ impl Teller {
     fn verdicts(&mut self, at: DateTime<Utc>, version: &str, analysis: &[MetricStatus]) -> Vec<Line> {
         let mut lines = Vec::new();
         for metric in analysis {
-            let known = self.verdicts.iter().any(|(name, told)| *name == metric.metric && *told == metric.verdict);
+            let known =
+                self.verdicts.iter().any(|(name, told)| *name == metric.metric && *told == metric.verdict);
             if known {
                 continue;
             }

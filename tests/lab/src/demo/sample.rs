@@ -55,7 +55,14 @@ pub fn snapshot(status: ModelRolloutStatus) -> Snapshot {
     .expect("a rollout");
     rollout.status = Some(status);
     let act = |version: &str, what: &str, state| Act { version: version.into(), what: what.into(), state };
-    let counts = |requests, failed| Counts { requests, failed, correct: 90, wrong: 10, sum_millis: 300.0, max_millis: 9.0 };
+    let counts = |requests, failed| Counts {
+        requests,
+        failed,
+        correct: 90,
+        wrong: 10,
+        sum_millis: 300.0,
+        max_millis: 9.0,
+    };
     Snapshot {
         now: at(83),
         began: at(0),
@@ -76,7 +83,9 @@ pub fn snapshot(status: ModelRolloutStatus) -> Snapshot {
             recent: [("1.1.0".to_owned(), counts(1500, 0)), ("1.2.0".to_owned(), counts(100, 3))].into(),
         }),
         lines: (0..40)
-            .map(|n| Line::new(at(n), if n == 39 { Tone::Bad } else { Tone::Plain }, "1.2.0", format!("event {n}")))
+            .map(|n| {
+                Line::new(at(n), if n == 39 { Tone::Bad } else { Tone::Plain }, "1.2.0", format!("event {n}"))
+            })
             .collect(),
         doing: None,
     }

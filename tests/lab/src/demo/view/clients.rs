@@ -34,7 +34,13 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, snapshot: &Snapshot, theme
     section(frame, area, "clients, the last 5 seconds by version", lines, theme);
 }
 
-fn of_version(version: &str, recent: &Counts, all: Option<&Counts>, style: Style, theme: &Theme) -> Line<'static> {
+fn of_version(
+    version: &str,
+    recent: &Counts,
+    all: Option<&Counts>,
+    style: Style,
+    theme: &Theme,
+) -> Line<'static> {
     let answered = recent.correct + recent.wrong;
     let right = if answered == 0 { 0.0 } else { 100.0 * recent.correct as f64 / answered as f64 };
     let mean = recent.sum_millis / recent.requests.max(1) as f64;
@@ -44,9 +50,6 @@ fn of_version(version: &str, recent: &Counts, all: Option<&Counts>, style: Style
         Span::raw(format!("{}/s ", fit_right(&format!("{:.0}", recent.requests as f64 / 5.0), 5))),
         Span::raw(format!(" right {right:>5.1} %  mean {mean:>6.1} ms  max {:>6.0} ms  ", recent.max_millis)),
         Span::styled(format!("failed {}", group(recent.failed as f64)), failed),
-        Span::styled(
-            format!("  of {} in all", group(all.map_or(0, |all| all.requests) as f64)),
-            theme.faint,
-        ),
+        Span::styled(format!("  of {} in all", group(all.map_or(0, |all| all.requests) as f64)), theme.faint),
     ])
 }

@@ -13,7 +13,10 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, snapshot: &Snapshot, theme
     let lines = snapshot.lines[first..].iter().map(|line| {
         let head = format!(" {:>5} {:<6} ", elapsed(snapshot.began, line.at), line.version);
         let room = usize::from(area.width).saturating_sub(head.chars().count());
-        Line::from(vec![Span::styled(head, theme.faint), Span::styled(fit(&line.text, room), theme.tone(line.tone))])
+        Line::from(vec![
+            Span::styled(head, theme.faint),
+            Span::styled(fit(&line.text, room), theme.tone(line.tone)),
+        ])
     });
     section(frame, area, "events", lines.collect(), theme);
 }

@@ -38,7 +38,9 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, snapshot: &Snapshot, theme
             let found = analysis.iter().find(|status| status.metric == metric.name);
             lines.push(match found {
                 Some(status) => row(rollout, status, theme),
-                None => Line::from(Span::styled(format!(" {}  nothing judged yet", metric.name), theme.faint)),
+                None => {
+                    Line::from(Span::styled(format!(" {}  nothing judged yet", metric.name), theme.faint))
+                }
             });
         }
     }

@@ -44,7 +44,9 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, snapshot: &Snapshot, theme
 fn title(status: &ModelRolloutStatus) -> String {
     let active = status.active.as_ref().map_or("nothing", |active| active.version.as_str());
     match &status.candidate {
-        Some(candidate) => format!("{active} serves, {} is tried (attempt {})", candidate.version, candidate.attempt),
+        Some(candidate) => {
+            format!("{active} serves, {} is tried (attempt {})", candidate.version, candidate.attempt)
+        }
         None => format!("{active} serves"),
     }
 }
@@ -55,7 +57,9 @@ fn planned(status: &ModelRolloutStatus) -> u32 {
         Some(Phase::Canary | Phase::Watching) => {
             status.step.as_ref().map_or(0, |step| u32::try_from(step.set).unwrap_or(0).min(100))
         }
-        Some(Phase::Settling) => status.weights.map_or(0, |w| u32::try_from(w.candidate).unwrap_or(0).min(100)),
+        Some(Phase::Settling) => {
+            status.weights.map_or(0, |w| u32::try_from(w.candidate).unwrap_or(0).min(100))
+        }
         Some(
             Phase::Pending
             | Phase::Preparing
@@ -70,7 +74,9 @@ fn planned(status: &ModelRolloutStatus) -> u32 {
 }
 
 fn phases(rollout: Option<&ModelRollout>, status: &ModelRolloutStatus, theme: &Theme) -> Line<'static> {
-    let Some(now) = status.phase else { return Line::from(Span::styled(" no ModelRollout yet", theme.faint)) };
+    let Some(now) = status.phase else {
+        return Line::from(Span::styled(" no ModelRollout yet", theme.faint));
+    };
     let steps = rollout.map_or(0, |rollout| rollout.spec.strategy.canary.steps.len());
     let mut spans = Vec::new();
     for phase in FORWARD {
