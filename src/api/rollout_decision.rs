@@ -9,6 +9,10 @@ use super::rules;
 use super::time::Moment;
 
 /// A person's decision about a rollout. Created once, never changed: it is the audit record.
+#[allow(
+    clippy::duplicated_attributes,
+    reason = "the columns are a list; the lint takes their parts for repetitions"
+)]
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[kube(
     group = "understudy.dev",
