@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::error::{Why, WriteError, resource_of};
+use super::error::{Class, Why, WriteError, resource_of};
 use super::lease::Fence;
 use super::raw::{self, Raw};
 use super::shelf::Key;
@@ -119,6 +119,32 @@ impl Writer {
         }
     }
 
+    /// What is true after a refusal because the object has changed: the next pass must not plan on the same old view,
+    /// however far the watch lags.
+    pub(super) async fn look_again<K>(
+        &self,
+        target: &Target<'_>,
+        store: &Store<K>,
+        api: &Api<K>,
+        error: WriteError,
+    ) -> WriteError
+    where
+        K: Resource + DeserializeOwned + Clone + std::fmt::Debug,
+    {
+        if error.class() == Class::Stale {
+            match self.call(target, api.get_opt(&target.key.name)).await {
+                Ok(Some(found)) => store.put(&found.meta().clone(), found),
+                Ok(None) => {
+                    if let Some(known) = store.get(target.key) {
+                        store.remove(known.meta());
+                    }
+                }
+                Err(error) => tracing::debug!(%error, "the object that has changed could not be read"),
+            }
+        }
+        error
+    }
+
     async fn create<K>(
         &self,
         target: &Target<'_>,
@@ -151,8 +177,10 @@ impl Writer {
     async fn replace(&self, target: &Target<'_>, wanted: &Deployment) -> Result<(), WriteError> {
         let api: Api<Deployment> = self.api(target.key);
         let params = post();
-        let new = self.call(target, api.replace(&target.key.name, &params, wanted)).await?;
-        self.stores.deployments.put(&new.metadata.clone(), new);
+        match self.call(target, api.replace(&target.key.name, &params, wanted)).await {
+            Ok(new) => self.stores.deployments.put(&new.metadata.clone(), new),
+            Err(error) => return Err(self.look_again(target, &self.stores.deployments, &api, error).await),
+        }
         Ok(())
     }
 
@@ -195,8 +223,10 @@ impl Writer {
     {
         let params = patch_params();
         let patch = Patch::<Value>::Json(patch.clone());
-        let new = self.call(target, api.patch(&target.key.name, &params, &patch)).await?;
-        store.put(&new.meta().clone(), new);
+        match self.call(target, api.patch(&target.key.name, &params, &patch)).await {
+            Ok(new) => store.put(&new.meta().clone(), new),
+            Err(error) => return Err(self.look_again(target, store, &api, error).await),
+        }
         Ok(())
     }
 
@@ -245,7 +275,7 @@ impl Writer {
                 Ok(Some(new))
             }
             Err(error) if error.code() == Some(404) => gone(),
-            Err(error) => Err(error),
+            Err(error) => Err(self.look_again(target, &self.stores.rollouts, &api, error).await),
         }
     }
 

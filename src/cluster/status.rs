@@ -32,9 +32,13 @@ impl Writer {
         };
         let api: Api<ModelRollout> = self.api(&key);
         let params = patch_params();
-        let new = self.call(&target, api.patch_status(&key.name, &params, &patch)).await?;
-        self.stores.rollouts.put(&new.metadata, new.clone());
-        Ok(Some(new))
+        match self.call(&target, api.patch_status(&key.name, &params, &patch)).await {
+            Ok(new) => {
+                self.stores.rollouts.put(&new.metadata, new.clone());
+                Ok(Some(new))
+            }
+            Err(error) => Err(self.look_again(&target, &self.stores.rollouts, &api, error).await),
+        }
     }
 
     /// The same for a version; says whether anything was written.
@@ -54,8 +58,10 @@ impl Writer {
         };
         let api: Api<ModelVersion> = self.api(&key);
         let params = patch_params();
-        let new = self.call(&target, api.patch_status(&key.name, &params, &patch)).await?;
-        self.stores.versions.put(&new.metadata.clone(), new);
+        match self.call(&target, api.patch_status(&key.name, &params, &patch)).await {
+            Ok(new) => self.stores.versions.put(&new.metadata.clone(), new),
+            Err(error) => return Err(self.look_again(&target, &self.stores.versions, &api, error).await),
+        }
         Ok(true)
     }
 

@@ -2,7 +2,7 @@
 
 mod ask;
 pub mod backoff;
-mod carry_out;
+pub mod carry_out;
 mod context;
 mod error;
 mod gather;
