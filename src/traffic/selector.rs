@@ -18,6 +18,18 @@ pub fn selector_edit(service: &Service, selector: &BTreeMap<String, String>) -> 
     draft.done()
 }
 
+/// The write that makes a present Service of ours as wanted: what `wanted` says in its spec, and its annotations. What it
+/// leaves to the API server (addresses) stays. Nothing when it is so.
+pub fn renew_service(present: &Service, wanted: &Service) -> Option<Edit> {
+    let (present, wanted) = (as_value(present)?, as_value(wanted)?);
+    let mut draft = Draft::new(&present);
+    for (key, value) in wanted.get("spec").and_then(Value::as_object).into_iter().flatten() {
+        draft.set(&["spec"], key, Some(value.clone()));
+    }
+    draft.set(&["metadata"], "annotations", wanted.pointer("/metadata/annotations").cloned());
+    draft.done()
+}
+
 /// Who owns a Service's selector: to be remembered before the first edit.
 pub fn remembered_managed_fields(service: &Service) -> Vec<Value> {
     as_value(service).map(|s| managed_fields::owners(&s, &SELECTOR)).unwrap_or_default()

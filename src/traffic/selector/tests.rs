@@ -52,3 +52,25 @@ fn the_selectors_owner_is_remembered_and_put_back() {
     assert_eq!(now, serde_json::to_value(service()).unwrap());
     assert_eq!(restore_managed_fields(&service(), &remembered), None);
 }
+
+#[test]
+fn the_candidates_service_follows_later_changes_of_the_users() {
+    use crate::workload::{services::candidate_service, slot::Mark};
+    let mark = Mark { rollout: "r", rollout_uid: "u" };
+    let wanted = |user: &Service| candidate_service(user, map(&[("app", "m-a")]), &mark);
+    let mut present = wanted(&service());
+    present.metadata.resource_version = Some("3".to_owned());
+    let spec = present.spec.as_mut().unwrap();
+    (spec.cluster_ip, spec.cluster_ips) = (Some("10.0.0.9".to_owned()), Some(vec!["10.0.0.9".to_owned()]));
+    assert_eq!(renew_service(&present, &wanted(&service())), None, "an address is the API server's");
+    let mut user = service();
+    user.spec.as_mut().unwrap().ports.as_mut().unwrap()[0].port = 81;
+    user.metadata.annotations = Some(map(&[("projectcontour.io/upstream-protocol.h2c", "81")]));
+    let edit = renew_service(&present, &wanted(&user)).unwrap();
+    let mut now = serde_json::to_value(&present).unwrap();
+    json_patch::patch(&mut now, &edit.patch).unwrap();
+    assert_eq!(now, edit.object);
+    assert_eq!(now["spec"]["ports"][0]["port"], 81);
+    assert_eq!(now["spec"]["clusterIP"], "10.0.0.9");
+    assert_eq!(now["metadata"]["annotations"]["projectcontour.io/upstream-protocol.h2c"], "81");
+}

@@ -79,3 +79,20 @@ fn it_is_renewed_when_anything_it_says_has_changed() {
     let taken_over = Mark { rollout: "r", rollout_uid: "u-2" };
     assert!(!is_current(&stored, &warm_route(&route(), &NAMES, &taken_over, "random", &originals)));
 }
+
+#[test]
+fn a_renewed_route_is_as_wanted_and_keeps_what_others_added_to_its_metadata() {
+    let originals = remember(&route(), &NAMES, None);
+    let mut stored = warm_route(&route(), &NAMES, &MARK, "random", &originals);
+    stored["metadata"]["resourceVersion"] = "5".into();
+    stored["metadata"]["labels"]["added"] = "x".into();
+    assert_eq!(renew(&stored, &warm_route(&route(), &NAMES, &MARK, "random", &originals)), None);
+    let mut moved = route();
+    moved["spec"]["hostnames"] = json!(["n.example"]);
+    let wanted = warm_route(&moved, &NAMES, &Mark { rollout: "r", rollout_uid: "u-2" }, "random", &originals);
+    let edit = renew(&stored, &wanted).unwrap();
+    json_patch::patch(&mut stored, &edit.patch).unwrap();
+    assert_eq!(stored, edit.object);
+    assert!(is_current(&stored, &wanted));
+    assert_eq!(stored["metadata"]["labels"]["added"], "x");
+}

@@ -172,6 +172,11 @@ fn twin_rules_are_told_apart_while_none_comes_or_goes() {
     let mut originals = Originals::default();
     let mut split = after(&user, &mut originals, canary(5));
     assert_same(&undone(&split, &originals), &user);
+    let mut more = split.clone();
+    more["spec"]["rules"].as_array_mut().unwrap().push(twin(82));
+    let back = undone(&more, &originals);
+    assert_eq!(*backends_of(&back, 2), twin(82)["backendRefs"]);
+    assert!(read(&back, &NAMES).only_stable);
     split["spec"]["rules"].as_array_mut().unwrap().remove(0);
     let back = undone(&split, &originals);
     assert_eq!(
