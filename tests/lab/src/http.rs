@@ -28,8 +28,9 @@ pub async fn get(url: &str, headers: &[(String, String)], timeout: Duration) -> 
 async fn exchange(url: &str, headers: &[(String, String)]) -> Result<Answer> {
     let rest = url.strip_prefix("http://").with_context(|| format!("{url} is not a plain http address"))?;
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let socket = if authority.contains(':') { authority.to_owned() } else { format!("{authority}:80") };
     let mut stream =
-        TcpStream::connect(authority).await.with_context(|| format!("could not connect to {url}"))?;
+        TcpStream::connect(socket).await.with_context(|| format!("could not connect to {url}"))?;
     let host = if headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
         String::new()
     } else {

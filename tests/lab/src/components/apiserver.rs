@@ -20,6 +20,7 @@ pub fn spec(site: &Site) -> Result<Spec> {
         "--secure-port=6443".into(),
         format!("--tls-cert-file={}", pki.server_certificate().display()),
         format!("--tls-private-key-file={}", pki.server_key().display()),
+        format!("--client-ca-file={}", pki.ca().display()),
         "--service-account-issuer=https://kubernetes.default.svc".into(),
         format!("--service-account-signing-key-file={}", pki.token_key().display()),
         format!("--service-account-key-file={}", pki.token_public_key().display()),

@@ -19,8 +19,10 @@ pub async fn a_service_address_reaches_its_pods(lab: &Lab) -> Result<()> {
     let services: Api<Service> = Api::namespaced(lab.admin(), "service");
     let ip = services.get("m").await?.spec.and_then(|spec| spec.cluster_ip).context("no address")?;
     let url = format!("http://{ip}/");
-    wait_for("the Service's address", SOON, async || get(&url, &[]).await.map_err(|error| error.to_string()))
-        .await?;
+    wait_for("the Service's address", SOON, async || {
+        get(&url, &[]).await.map_err(|error| format!("{error:#}"))
+    })
+    .await?;
     let mut answered = BTreeSet::new();
     for _ in 0..40 {
         answered.insert(get(&url, &[]).await?.body);
