@@ -1,9 +1,11 @@
 //! Asks the metric sources what the rollout wants to know, all at once, within one deadline.
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use futures::future::join_all;
+use tokio::sync::Notify;
 
 use super::context::Context;
 use super::gather;
@@ -11,26 +13,41 @@ use crate::analysis::Arm;
 use crate::cluster::shelf::Key;
 use crate::measure::metric::{Part, raw};
 use crate::measure::{ArmMatcher, ErrorClass, Query, Reading, ScopeError, Series, scope, scrape_interval};
-use crate::rollout::Observed;
 use crate::rollout::questions::{Answer, Answers, ArmMatch, Field, Question};
+use crate::rollout::{Observed, decide};
 
 /// Longest wait for all answers of a pass; an interval that is shorter bounds it too.
 const LONGEST: Duration = Duration::from_secs(5);
 
 /// The world with the answers to the questions. Asking takes time, so the world is looked at again afterwards: what
 /// happened meanwhile counts. `None` when the rollout is gone by then. Without questions nothing is sent.
+///
+/// Nothing that needs an act waits for a metric source: when something changes meanwhile and asks for one, the world is
+/// returned as it is, without answers, which is a pass that is no look.
 pub async fn answered(
     ctx: &Context,
     key: &Key,
     questions: Vec<Question>,
     observed: Observed,
+    bell: &Notify,
 ) -> Option<Observed> {
     if questions.is_empty() {
         return Some(observed);
     }
     let interval = observed.rollout.spec.analysis.interval.get().to_std().unwrap_or(LONGEST);
     let began = Instant::now();
-    let answers = ask(ctx, questions, interval.min(LONGEST)).await;
+    let mut asking = pin!(ask(ctx, questions, interval.min(LONGEST)));
+    let answers = loop {
+        tokio::select! {
+            answers = &mut asking => break answers,
+            () = bell.notified() => {
+                let present = gather::gather(ctx, key, Utc::now())?;
+                if !decide(&present).actions.is_empty() {
+                    return Some(present);
+                }
+            }
+        }
+    };
     ctx.metrics.queried(began.elapsed());
     Some(Observed { answers, ..gather::gather(ctx, key, Utc::now())? })
 }

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use chrono::Utc;
+use tokio::sync::Notify;
 
 use super::context::Context;
 use super::error::Error;
@@ -11,16 +12,17 @@ use super::{ask, carry_out, gather, report};
 use crate::cluster::shelf::Key;
 use crate::rollout::{Action, Observed, Plan, Violation, check, decide, questions};
 
-/// Gather (I/O), decide (pure), check (pure), apply (I/O, in the plan's order), report.
+/// Gather (I/O), decide (pure), check (pure), apply (I/O, in the plan's order), report. The bell tells of changes while
+/// metric sources are waited for.
 ///
 /// # Errors
 /// When a write fails, or the plan would break a promise.
-pub async fn reconcile(ctx: &Context, key: &Key) -> Result<Next, Error> {
+pub async fn reconcile(ctx: &Context, key: &Key, bell: &Notify) -> Result<Next, Error> {
     let looked = Instant::now();
     let Some(observed) = gather::gather(ctx, key, Utc::now()) else {
         return Ok(report::gone(ctx, key));
     };
-    let Some(observed) = ask::answered(ctx, key, questions(&observed), observed).await else {
+    let Some(observed) = ask::answered(ctx, key, questions(&observed), observed, bell).await else {
         return Ok(report::gone(ctx, key));
     };
     let plan = decide(&observed);

@@ -45,14 +45,17 @@ pub enum Next {
     Gone,
 }
 
-/// Works on one object.
-pub type Work = Arc<dyn Fn(Job) -> BoxFuture<'static, Next> + Send + Sync>;
+/// Works on one object. The bell rings when the object is concerned while it is being worked on; who does not listen misses
+/// nothing, because the next pass follows at once.
+pub type Work = Arc<dyn Fn(Job, Arc<Notify>) -> BoxFuture<'static, Next> + Send + Sync>;
 
 /// Shortest rest after a failed pass, whatever happens in the world meanwhile.
 const REST: Duration = Duration::from_millis(250);
-/// So many passes in a row may write without a rest; then each waits longer, so that a plan which never settles, or
-/// another controller that fights us, cannot keep the API server busy.
+/// So many passes that write may follow at once on one another; then each waits longer, so that a plan which never settles,
+/// or another controller that fights us, cannot keep the API server busy.
 const WRITES_IN_A_ROW: u32 = 20;
+/// A pass that had to be waited for longer than this did not follow at once.
+const AT_ONCE: Duration = Duration::from_millis(250);
 
 /// The objects' tasks.
 pub struct Queue {
@@ -89,7 +92,7 @@ impl Queue {
         let mut writes: u32 = 0;
         loop {
             let began = Instant::now();
-            let pass = AssertUnwindSafe((self.work)(job.clone())).catch_unwind().await;
+            let pass = AssertUnwindSafe((self.work)(job.clone(), bell.clone())).catch_unwind().await;
             let next = pass.unwrap_or_else(|_| {
                 (self.panicked)(&job);
                 Next::Failed { class: Class::RetryLater, urgent: false }
@@ -101,7 +104,11 @@ impl Queue {
                     if let Some(rest) = rest_after(writes) {
                         tokio::time::sleep_until(began + rest).await;
                     }
+                    let idle = Instant::now();
                     sleep(&bell, until).await;
+                    if idle.elapsed() > AT_ONCE {
+                        writes = 0;
+                    }
                 }
                 Next::Failed { class, urgent } => {
                     let wait = backoff.failed(class, urgent);
@@ -149,7 +156,7 @@ mod tests {
 
     fn counting(counter: &Arc<AtomicU32>, next: impl Fn(u32) -> Next + Send + Sync + 'static) -> Work {
         let counter = counter.clone();
-        Arc::new(move |job| {
+        Arc::new(move |job, _| {
             let n = counter.fetch_add(1, Ordering::SeqCst) + 1;
             let next = next(n);
             async move {
@@ -190,6 +197,19 @@ mod tests {
         assert_eq!((counter.load(Ordering::SeqCst), panics.load(Ordering::SeqCst)), (2, 1));
         tokio::time::sleep(Duration::from_secs(2)).await;
         assert_eq!(panics.load(Ordering::SeqCst), 2, "it is tried again, later");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn looks_that_write_each_time_are_not_held_up() {
+        let counter = Arc::new(AtomicU32::new(0));
+        let work = counting(&counter, |_| Next::Wait {
+            until: Some(Instant::now() + Duration::from_secs(1)),
+            wrote: true,
+        });
+        let queue = Queue::new(work, |_| {});
+        queue.ring(job("a"));
+        tokio::time::sleep(Duration::from_millis(100_500)).await;
+        assert_eq!(counter.load(Ordering::SeqCst), 101);
     }
 
     #[tokio::test(start_paused = true)]

@@ -18,6 +18,13 @@ use crate::rollout::{Event, Observed, Plan};
 /// A pass went through.
 pub fn done(ctx: &Context, observed: &Observed, plan: &Plan, done: &Done) {
     let (namespace, name) = (observed.namespace(), observed.name());
+    tracing::debug!(
+        phase = ?plan.status.phase,
+        actions = plan.actions.len(),
+        status = done.status,
+        requeue_ms = plan.requeue.map(|d| d.num_milliseconds()),
+        "pass"
+    );
     transition(ctx, observed, &plan.status);
     if let Some(after) = done.route_after {
         let ms = after.as_secs_f64() * 1000.0;
@@ -71,7 +78,7 @@ fn transition(ctx: &Context, observed: &Observed, now: &ModelRolloutStatus) {
         reason = now.rollback.as_ref().map(|r| r.reason.as_str()),
         why = now.rollback.as_ref().map(|r| r.message.as_str()),
         numbers = (!numbers.is_empty()).then(|| numbers.join("; ")),
-        message = now.message,
+        says = now.message,
         "transition"
     );
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::FutureExt;
 use kube::Client;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tracing::Instrument;
 
 use super::context::{Context, Memory};
@@ -133,22 +133,28 @@ fn queue(ctx: Arc<Context>) -> Arc<Queue> {
         metrics.panicked();
         tracing::error!(?job, "a pass panicked; the object is tried again later, the others go on");
     };
-    Queue::new(Arc::new(move |job| work(ctx.clone(), job).boxed()), panicked)
+    Queue::new(Arc::new(move |job, bell| work(ctx.clone(), job, bell).boxed()), panicked)
 }
 
-async fn work(ctx: Arc<Context>, job: Job) -> Next {
+async fn work(ctx: Arc<Context>, job: Job, bell: Arc<Notify>) -> Next {
     let began = std::time::Instant::now();
-    let (kind, outcome) = match &job {
+    let (kind, span) = match &job {
         Job::Rollout(key) => {
-            let span = tracing::info_span!("pass", namespace = key.namespace, rollout = key.name);
-            ("ModelRollout", model_rollout::reconcile(&ctx, key).instrument(span).await)
+            ("ModelRollout", tracing::info_span!("pass", namespace = key.namespace, rollout = key.name))
         }
         Job::Version(key) => {
-            let span = tracing::info_span!("pass", namespace = key.namespace, version = key.name);
-            ("ModelVersion", model_version::reconcile(&ctx, key).instrument(span).await)
+            ("ModelVersion", tracing::info_span!("pass", namespace = key.namespace, version = key.name))
         }
     };
-    let label = outcome.as_ref().map_or_else(Error::label, |_| "done");
-    ctx.metrics.pass(kind, label, began.elapsed());
-    outcome.unwrap_or_else(|error| report::failed(&ctx, &job, &error))
+    async {
+        let outcome = match &job {
+            Job::Rollout(key) => model_rollout::reconcile(&ctx, key, &bell).await,
+            Job::Version(key) => model_version::reconcile(&ctx, key).await,
+        };
+        let label = outcome.as_ref().map_or_else(Error::label, |_| "done");
+        ctx.metrics.pass(kind, label, began.elapsed());
+        outcome.unwrap_or_else(|error| report::failed(&ctx, &job, &error))
+    }
+    .instrument(span)
+    .await
 }

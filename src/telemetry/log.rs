@@ -17,11 +17,12 @@ pub enum Format {
 pub fn start(format: Format) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,understudy=info"));
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
     // A second start in one process (tests) keeps the first.
     let _ = match format {
         Format::Json => {
             lines.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init()
         }
-        Format::Text => lines.try_init(),
+        Format::Text => lines.with_ansi(terminal).try_init(),
     };
 }
