@@ -1,5 +1,7 @@
 //! One look: the plan, the state and the new intervals in; the new state and the verdict out. Pure.
 
+use chrono::{DateTime, Utc};
+
 use super::count::{Events, FREQUENT};
 use super::engine::Engine;
 use super::guard::{AbsoluteFinding, COARSE};
@@ -34,19 +36,24 @@ pub fn advance(plan: &MetricPlan, state: &MetricState, looks: &Looks) -> (Metric
 
 /// One interval. True when it was judged and both arms gained requests.
 fn look(plan: &MetricPlan, state: &mut MetricState, interval: &Interval) -> bool {
-    if interval.stable_scraped {
+    let after = |since: Option<DateTime<Utc>>| since.is_none_or(|at| interval.start >= at);
+    let in_step = after(state.step_since);
+    if interval.stable_scraped && in_step && after(state.recent_since) {
         state.recent.push(interval.looks, interval.stable.n, interval.candidate.n);
     }
     guards(plan, state, interval);
-    if interval.discarded.is_some() {
+    // What ended before the step began belongs to the step before; before the first one the candidate had no traffic.
+    if interval.discarded.is_some() || (!in_step && interval.candidate.n <= 0.0) {
         return false;
     }
     state.warming = false;
     let (candidate, stable) = (&interval.candidate, &interval.stable);
     let both = candidate.n > 0.0 && stable.n > 0.0;
     state.idle = if both { 0 } else { state.idle + interval.looks };
-    state.step_candidate += candidate.n;
-    state.step_stable += stable.n;
+    if in_step {
+        state.step_candidate += candidate.n;
+        state.step_stable += stable.n;
+    }
     if !paired(plan, state.stage) {
         tally(plan, state, candidate, stable);
         let fresh = candidate.n > 0.0;

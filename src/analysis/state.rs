@@ -79,6 +79,12 @@ pub struct MetricState {
     pub step_candidate: f64,
     /// Judged looks since the step began in which both arms gained requests: these are what a hold time counts.
     pub step_looks: u32,
+    /// When the step began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step_since: Option<DateTime<Utc>>,
+    /// When the share last changed within the step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recent_since: Option<DateTime<Utc>>,
     /// The last looks of this step, for the rule about silence.
     #[serde(default)]
     pub recent: Recent,
@@ -132,12 +138,15 @@ impl MetricState {
         let engine = self.engine.next_stage(plan, stage);
         let mut next = Self::with(plan, stage, self.cursor.clone(), engine, self.guard.clone());
         next.breach = self.breach.clone();
+        next.step_since = self.step_since;
         next
     }
 
-    /// A new step begins (a weight change): the ledgers live on, samples in the step and silence start again.
-    pub fn begin_step(&self) -> Self {
+    /// A new step begins (a weight change) at `at`: the ledgers live on, samples in the step and silence start again. Looks
+    /// lag behind, so intervals that began before belong to the step before.
+    pub fn begin_step(&self, at: DateTime<Utc>) -> Self {
         Self {
+            step_since: Some(at),
             step_stable: 0.0,
             step_candidate: 0.0,
             step_looks: 0,
@@ -145,6 +154,11 @@ impl MetricState {
             warming: true,
             ..self.clone()
         }
+    }
+
+    /// The candidate's share changed at `at` within a step: silence is judged only on what came after.
+    pub fn share_changed(&self, at: DateTime<Utc>) -> Self {
+        Self { recent: Recent::default(), recent_since: Some(at), ..self.clone() }
     }
 
     /// Both arms have their minimum samples in this step.
@@ -180,6 +194,8 @@ impl MetricState {
             step_stable: 0.0,
             step_candidate: 0.0,
             step_looks: 0,
+            step_since: None,
+            recent_since: None,
             recent: Recent::default(),
             warming: true,
             trouble: None,

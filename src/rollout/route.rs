@@ -123,6 +123,7 @@ fn overridden(d: &mut Draft<'_>, reading: &Reading, mirror: Option<i32>) -> Kept
             s.written = false;
             s.set_at = now;
         }
+        evidence::share_changed(d);
         write(d, mirror, "resumed");
         return Kept::Writing;
     }

@@ -165,7 +165,7 @@ fn scrapes_that_stop_for_both_arms_are_no_data() {
     assert_eq!(outcome(&away(4)), Outcome::Unavailable(Reason::NoData));
 
     // Also when they stop inside a warm-up, which must not be the reason for ever.
-    let warming = rollout.state.begin_step();
+    let warming = rollout.state.begin_step(rollout.state.cursor.at);
     let outcome = |looks: &Looks| advance(&rollout.plan, &warming, looks).1.outcome;
     assert_eq!(outcome(&away(3)), Outcome::WarmUp);
     assert_eq!(outcome(&away(4)), Outcome::Unavailable(Reason::NoData));
@@ -199,7 +199,7 @@ fn an_observed_metric_never_breaches_and_never_stops_anybody() {
 fn a_new_step_keeps_the_ledger_and_counts_its_samples_anew() {
     let mut rollout = Rollout::new(plan(Kind::Ratio));
     let before = rollout.healthy(40);
-    rollout.state = rollout.state.begin_step();
+    rollout.state = rollout.state.begin_step(rollout.state.cursor.at);
     assert!(!rollout.state.step_has_samples(&rollout.plan));
     let warm = rollout.look((500.0, 5.0), (1500.0, 15.0), Some(Discard::WarmUp));
     assert_eq!((warm.outcome, warm.log_ok), (Outcome::WarmUp, before.log_ok));

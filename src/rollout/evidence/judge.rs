@@ -96,7 +96,8 @@ pub fn judge(d: &mut Draft<'_>, stage: Stage) -> Judged {
             verdict = verdict.unavailable(Reason::Problem(message.clone()));
             out.missing.get_or_insert((reason, message));
         }
-        count(&mut out, &mut found, &looks, &plan);
+        let since = d.status.step.as_ref().map_or(found.t0, |s| s.set_at);
+        count(&mut out, &mut found, &looks, &plan, since);
         metrics.push(pack(&plan, &state));
         out.verdicts.push(verdict);
         out.states.push((plan, state));
@@ -117,11 +118,11 @@ pub fn judge(d: &mut Draft<'_>, stage: Stage) -> Judged {
 }
 
 /// Time that counts towards a hold: the longest of the metrics, since all share one grid.
-fn count(out: &mut Judged, found: &mut Evidence, looks: &Looks, plan: &MetricPlan) {
+fn count(out: &mut Judged, found: &mut Evidence, looks: &Looks, plan: &MetricPlan, since: DateTime<Utc>) {
     let length = Duration::milliseconds(found.interval_ms);
     let both = |i: &&crate::analysis::Interval| {
         let stable = i.stable.n > 0.0 || !plan.paired_watch;
-        i.discarded != Some(Discard::ForeignEdit) && i.candidate.n > 0.0 && stable
+        i.start >= since && i.discarded != Some(Discard::ForeignEdit) && i.candidate.n > 0.0 && stable
     };
     let fresh: Vec<_> = looks.intervals.iter().filter(both).collect();
     if let Some(last) = fresh.last() {

@@ -48,12 +48,24 @@ fn to_map<T: Serialize>(value: &T) -> Map<String, Value> {
     }
 }
 
-/// The watch begins again with new ledgers: what it compared with has changed.
-pub fn restart_watch(d: &mut Draft<'_>) {
+/// The share changed within the step: silence is judged only on what comes after.
+pub fn share_changed(d: &mut Draft<'_>) {
+    let now = d.now();
     let Some(e) = &mut d.status.evidence else { return };
     for metric in &mut e.metrics {
         if let Some((plan, state)) = unpack(metric) {
-            let anew = state.enter(&plan, Stage::Canary).enter(&plan, Stage::Watch).begin_step();
+            *metric = pack(&plan, &state.share_changed(now));
+        }
+    }
+}
+
+/// The watch begins again with new ledgers: what it compared with has changed.
+pub fn restart_watch(d: &mut Draft<'_>) {
+    let now = d.now();
+    let Some(e) = &mut d.status.evidence else { return };
+    for metric in &mut e.metrics {
+        if let Some((plan, state)) = unpack(metric) {
+            let anew = state.enter(&plan, Stage::Canary).enter(&plan, Stage::Watch).begin_step(now);
             *metric = pack(&plan, &anew);
         }
     }

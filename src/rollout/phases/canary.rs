@@ -99,4 +99,5 @@ fn edited(d: &mut Draft<'_>) {
         s.set_at = now;
         s.written = false;
     }
+    evidence::share_changed(d);
 }

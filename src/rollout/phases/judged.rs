@@ -105,6 +105,7 @@ fn pods(d: &mut Draft<'_>) -> bool {
         step.set = bearable;
         step.set_at = now;
         step.written = false;
+        evidence::share_changed(d);
     }
     if enough {
         d.condition(
@@ -153,10 +154,11 @@ pub fn step(d: &mut Draft<'_>, index: i32, weight: i32) {
 }
 
 fn begin_step_states(d: &mut Draft<'_>) {
+    let now = d.now();
     let Some(e) = &mut d.status.evidence else { return };
     for metric in &mut e.metrics {
         if let Some((plan, state)) = evidence::unpack(metric) {
-            *metric = evidence::pack(&plan, &state.begin_step());
+            *metric = evidence::pack(&plan, &state.begin_step(now));
         }
     }
 }
