@@ -27,16 +27,10 @@ pub fn ensure(d: &mut Draft<'_>) -> Result<(), (&'static str, String)> {
     let mut following = Vec::new();
     for service in &d.obs.services {
         let name = service.metadata.name.clone().unwrap_or_default();
-        match services::relation(service, &origin, &d.obs.other_pod_labels) {
+        let relation = if name == user { services::relation_of_named } else { services::relation };
+        match relation(service, &origin, &d.obs.other_pod_labels) {
             Relation::Follows => following.push(service),
             Relation::NotMovable(message) => return Err(("ServiceNotMovable", message)),
-            Relation::Unrelated if name == user => {
-                let message = format!(
-                    "Service {user} does not select the pods of Deployment {}; make its selector match them",
-                    d.spec().workload.deployment
-                );
-                return Err(("ServiceNotMovable", message));
-            }
             Relation::Unrelated => {}
         }
     }

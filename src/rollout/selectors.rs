@@ -97,19 +97,19 @@ pub fn candidate_service(d: &mut Draft<'_>, slot: Slot) -> bool {
     let original = adoption.services.iter().find(|s| s.name == user);
     let (Some(service), Some(original)) = (d.obs.service(&user), original) else { return false };
     let wanted = labels::selector_for(&adoption, &original.selector, slot);
+    let wanted = services::candidate_service(service, wanted, &world::mark(d.obs));
     let Some(existing) = d.obs.service(&name) else {
-        let made = services::candidate_service(service, wanted, &world::mark(d.obs));
-        d.act(Action::CreateService(Box::new(made)));
+        d.act(Action::CreateService(Box::new(wanted)));
         return false;
     };
     if !is_ours_or_orphaned(d, existing) {
         d.stall("NameTaken", format!("Service {name} exists and is somebody else's; rename or remove it"));
         return false;
     }
-    match selector::selector_edit(existing, &wanted) {
+    match selector::renew_service(existing, &wanted) {
         None => true,
         Some(edit) => {
-            let what = format!("select slot {slot}");
+            let what = format!("a copy of {user}, selecting slot {slot}");
             d.act(Action::PatchService { name, patch: edit.patch, what });
             false
         }
