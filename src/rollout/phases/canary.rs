@@ -48,13 +48,21 @@ pub fn run(d: &mut Draft<'_>) {
     }
     let proof = index >= last || d.spec().strategy.require_proof == RequireProof::EveryStep;
     if !look.judged.looked {
-        return d.wait("the next look");
+        let wait = between_looks(d);
+        return d.wait(wait);
     }
     if !look.judged.may_advance() || (proof && !look.judged.proven()) {
         judged::await_evidence(d, &look.judged, proof);
         return;
     }
     advance(d, index, last);
+}
+
+/// Between two looks the wait is what the last look said, so that a pass which is none writes nothing.
+fn between_looks(d: &Draft<'_>) -> String {
+    let said = d.obs.rollout.status.as_ref().and_then(|s| s.waiting_for.clone());
+    let lasting = |text: &String| text.starts_with("evidence: ") || text.contains(" pods for a share of ");
+    said.filter(lasting).unwrap_or_else(|| "the next look".to_owned())
 }
 
 /// The evidence is there: the next share waits only for its pods.
