@@ -175,9 +175,23 @@ pub fn resident_mib(pid: u32) -> Option<u64> {
 
 /// When a process was started, in clock ticks since boot: with the id it names a process for good.
 pub fn start_time(pid: u32) -> Option<u64> {
+    stat(pid)?.split_whitespace().nth(19)?.parse().ok()
+}
+
+/// The process that started it, or that took it over.
+pub fn parent(pid: u32) -> Option<u32> {
+    stat(pid)?.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// Ended, and only not yet collected by its parent.
+pub fn is_zombie(pid: u32) -> bool {
+    stat(pid).is_some_and(|stat| stat.trim_start().starts_with('Z'))
+}
+
+/// The fields of `/proc/PID/stat` from the third on. (The second, the program's name in parentheses, may hold anything.)
+fn stat(pid: u32) -> Option<String> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The program's name, field 2, is in parentheses and may hold anything.
-    stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
+    Some(stat.rsplit_once(')')?.1.to_owned())
 }
 
 fn spawn(spec: &Spec) -> Result<Child> {
@@ -207,6 +221,11 @@ mod tests {
     fn a_process_id_and_its_start_time_name_one_process() {
         let own = std::process::id();
         assert!(start_time(own).unwrap() > 0);
+        assert_eq!(
+            parent(own),
+            rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get().unsigned_abs())
+        );
+        assert!(!is_zombie(own));
         assert_eq!(start_time(own), start_time(own));
         assert_eq!(start_time(u32::MAX), None);
         assert!(resident_mib(own).unwrap() > 0);

@@ -3,8 +3,10 @@
 use crate::net;
 use crate::paths::RunDir;
 use anyhow::{Context, Result, bail};
+use rustix::fs::{major, minor};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, TryLockError};
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 /// One program of the lab.
@@ -109,6 +111,25 @@ pub fn is_running(run: &RunDir) -> bool {
     File::open(run.lock()).is_ok_and(|lock| matches!(lock.try_lock(), Err(TryLockError::WouldBlock)))
 }
 
+/// The process that runs the lab, as this process' namespace numbers it: the one that holds the lock. None when the
+/// lab does not run (or runs where this process cannot see it).
+pub fn holder(run: &RunDir) -> Option<u32> {
+    let metadata = fs::metadata(run.lock()).ok()?;
+    let device = metadata.dev();
+    let file = format!("{:02x}:{:02x}:{}", major(device), minor(device), metadata.ino());
+    let locks = fs::read_to_string("/proc/locks").ok()?;
+    locks.lines().find_map(|line| lock_holder(line, &file))
+}
+
+/// `1: FLOCK  ADVISORY  WRITE 4711 fe:00:1234 0 EOF`
+fn lock_holder(line: &str, file: &str) -> Option<u32> {
+    let fields: Vec<&str> = line.split_whitespace().collect();
+    match fields[..] {
+        [_, "FLOCK", _, _, pid, found, ..] if found == file => pid.parse().ok().filter(|pid| *pid != 0),
+        _ => None,
+    }
+}
+
 /// Removes the files of a lab that does not run.
 ///
 /// # Errors
@@ -118,5 +139,23 @@ pub fn remove(run: &RunDir) -> Result<()> {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error).with_context(|| format!("could not remove {}", run.root().display())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_holder_of_a_lock_is_found_by_the_file_s_number() {
+        let line = "3: FLOCK  ADVISORY  WRITE 4711 fe:00:1234 0 EOF";
+        assert_eq!(lock_holder(line, "fe:00:1234"), Some(4711));
+        assert_eq!(lock_holder(line, "fe:00:123"), None);
+        assert_eq!(lock_holder("3: POSIX  ADVISORY  WRITE 4711 fe:00:1234 0 EOF", "fe:00:1234"), None);
+        assert_eq!(
+            lock_holder("3: -> FLOCK  ADVISORY  WRITE 5 fe:00:1234 0 EOF", "fe:00:1234"),
+            None,
+            "it waits"
+        );
     }
 }

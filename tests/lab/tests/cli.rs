@@ -98,9 +98,11 @@ fn a_killed_lab_leaves_no_process_and_is_cleaned_up_by_the_next() -> Result<()> 
     lab.expect("up", &[])?;
     ensure!(lab.ready()?, "it is not ready");
     ensure!(!processes_of(&lab.directory()).is_empty(), "this test would not see its processes");
-    let supervisor: Value = serde_json::from_slice(&std::fs::read(lab.directory().join("supervisor.json"))?)?;
-    let pid = supervisor["pid"].as_u64().context("no pid")?.to_string();
-    ensure!(Command::new("kill").args(["-KILL", &pid]).status()?.success(), "could not kill {pid}");
+    let main = lab::state::holder(&lab::paths::RunDir::of(&lab.name)).context("nobody holds the lock")?;
+    ensure!(
+        Command::new("kill").args(["-KILL", &main.to_string()]).status()?.success(),
+        "could not kill {main}"
+    );
     for _ in 0..100 {
         if processes_of(&lab.directory()).is_empty() {
             break;

@@ -1,7 +1,6 @@
 //! `lab kubectl` and `lab exec`: programs inside a lab.
 
 use super::Name;
-use super::supervise::Supervisor;
 use crate::paths::RunDir;
 use crate::state::{self, State};
 use anyhow::{Context, Result, bail};
@@ -44,10 +43,11 @@ pub(super) fn process<'a>(name: &str, command: impl Iterator<Item = &'a OsStr>) 
     if !state::is_running(&run) {
         bail!("the lab {name:?} does not run; start it with `lab up{}`", flag(name));
     }
-    let supervisor = Supervisor::read(&run).with_context(|| format!("the lab {name:?} is not ready yet"))?;
+    let main =
+        state::holder(&run).with_context(|| format!("the lab {name:?} runs in another process namespace"))?;
     let state = State::read(&run).with_context(|| format!("the lab {name:?} is not ready yet"))?;
     let mut nsenter = Process::new("nsenter");
-    nsenter.args(["--target", &supervisor.init()?.to_string(), "--net", "--pid", "--mount"]);
+    nsenter.args(["--target", &main.to_string(), "--net", "--pid", "--mount"]);
     if !rustix::process::geteuid().is_root() {
         nsenter.args(["--user", "--preserve-credentials"]);
     }

@@ -1,6 +1,5 @@
 //! `lab up`.
 
-use super::supervise::Supervisor;
 use crate::paths::RunDir;
 use crate::state::{self, State};
 use anyhow::{Context, Result, bail};
@@ -20,9 +19,8 @@ pub(super) fn run(name: &str) -> Result<()> {
     }
     // Here and not in the supervisor, so that its progress and its errors are seen.
     crate::build::build()?;
-    if let Some(left) = Supervisor::read(&run) {
+    if run.root().exists() {
         eprintln!("lab: removing what a crashed lab {name:?} left");
-        left.kill();
     }
     state::remove(&run)?;
     let started = Instant::now();
@@ -50,9 +48,8 @@ pub(super) fn run(name: &str) -> Result<()> {
         }
         std::thread::sleep(Duration::from_millis(50));
     }
-    Supervisor::write(&run, child.id())?;
     let _ = std::fs::rename(&log, run.log("supervisor"));
-    let suffix = if name == "lab" { String::new() } else { format!(" --name {name}") };
+    let suffix = super::enter::flag(name);
     println!("The lab {name:?} is ready after {:.1} s.", started.elapsed().as_secs_f64());
     println!("  lab kubectl{suffix} -- get pods -A");
     println!("  lab status{suffix}");
