@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use understudy::api::ModelRollout;
 
 use crate::load::Live;
+pub use crate::scenario::observe::Share;
 
 /// The demo at one moment.
 #[derive(Clone, Debug)]
@@ -48,15 +49,6 @@ pub enum ActState {
     Done(String),
     /// Over, and not as it should be: one word for it.
     Wrong(String),
-}
-
-/// The candidate's share as the route itself says, in percent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Share {
-    /// Of the requests, those that the candidate answers.
-    pub candidate: u32,
-    /// Whether the requests are mirrored to the candidate.
-    pub mirrored: bool,
 }
 
 /// Something that happened.
