@@ -23,6 +23,8 @@ pub struct Snapshot {
     pub load: Option<Live>,
     /// What happened, oldest first.
     pub lines: Vec<Line>,
+    /// The lab is left running at the end.
+    pub keep: bool,
     /// What is under way outside of any act: `starting the lab`, `reading the access log`.
     pub doing: Option<String>,
 }
