@@ -32,20 +32,29 @@ pub(super) async fn play(cluster: &Cluster, stage: &Stage, scripts: &[Script]) -
     tokio::time::sleep(BEFORE).await;
     stage.doing("");
     let mut releases = Vec::new();
+    let mut unfinished = None;
     for script in scripts {
         let (release, finished) = one(cluster, stage, script).await?;
         releases.push(release);
         if !finished {
             stage.tell(Tone::Bad, script.version, "given up on; the versions after it are not released");
+            unfinished = Some(script.version);
             break;
         }
     }
     stage.doing("stopping the load and reading the gateway's log");
     load.stop();
     let recording = load.finished().await?;
-    let table = judged(cluster, &user_route, releases, &recording, &acts::bad(scripts)).await;
+    let mut table = judged(cluster, &user_route, releases, &recording, &acts::bad(scripts)).await?;
+    if let Some(version) = unfinished {
+        let text = format!(
+            "{version}: not at rest after {} s; what came after it was not played",
+            PATIENCE.as_secs()
+        );
+        table.wrong.insert(0, text);
+    }
     stage.doing("");
-    table
+    Ok(table)
 }
 
 /// One release: false when it did not come to rest in time.

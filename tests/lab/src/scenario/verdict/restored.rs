@@ -48,12 +48,4 @@ impl Restored {
         };
         accounts.into_iter().filter_map(judge).collect()
     }
-
-    /// The three, in one word each: `41 / 44 / 46`.
-    pub(super) fn text(&self) -> String {
-        let Self { by_status, by_audit, by_watch } = self;
-        let millis =
-            |value: &Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.0}"));
-        [by_status, by_audit, by_watch].map(millis).join(" / ")
-    }
 }

@@ -1,32 +1,21 @@
-//! The table for people.
+//! The table for people: a column a version, so that it fits on 80 columns.
 
 use std::fmt;
 
-use super::{Row, Table};
+use super::{Restored, Row, Table};
 
+/// Columns for a label and for a version.
+const LABEL: usize = 24;
+const COLUMN: usize = 9;
 /// Columns for the reasons, which are long.
-const WIDTH: usize = 100;
+const WIDTH: usize = 70;
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "{:<8} {:<12} {:<10} {:<16} {:>6} {:>7} {:>6} {:>8} {:>18} {:>8} {:>9} {:<10}",
-            "VERSION",
-            "OUTCOME",
-            "STAGE",
-            "CAUGHT BY",
-            "TOOK s",
-            "SERVED",
-            "BAD",
-            "BAD, s",
-            "ROUTE BACK, ms",
-            "OUTSIDE",
-            "RESTARTS",
-            "ROUTE"
-        )?;
-        for row in &self.rows {
-            line(f, row)?;
+        for (label, value) in LINES {
+            write!(f, "{label:<LABEL$}")?;
+            self.rows.iter().try_for_each(|row| write!(f, "{:>COLUMN$}", value(row)))?;
+            writeln!(f)?;
         }
         writeln!(f)?;
         for row in &self.rows {
@@ -37,46 +26,49 @@ impl fmt::Display for Table {
         }
         writeln!(
             f,
-            "\n{} requests, {} failed, {} of them by no bad version's doing.",
+            "\n{} requests of clients, {} failed, {} of them by no bad version's doing.",
             self.requests, self.failures, self.outside
         )?;
-        writeln!(
-            f,
-            "SERVED, BAD: requests of clients that went to the version, by the gateway's log, and those of them that failed, \
-             were wrong or slow;\nBAD, s: from the first to the last of these. ROUTE BACK: from the deciding look, by status / \
-             audit log / a watch.\nOUTSIDE: failures that no bad version caused. RESTARTS: pods of the version that serves. \
-             ROUTE: at rest, spec, labels,\nannotations and managedFields compared with the user's own, byte for byte."
-        )?;
         if self.wrong.is_empty() {
-            writeln!(f, "\nEverything as promised.")
+            writeln!(f, "Everything as promised.")
         } else {
-            writeln!(f, "\nNOT AS PROMISED:")?;
+            writeln!(f, "NOT AS PROMISED:")?;
             self.wrong.iter().try_for_each(|text| writeln!(f, "  {text}"))
         }
     }
 }
 
-fn line(f: &mut fmt::Formatter<'_>, row: &Row) -> fmt::Result {
-    let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
-    let good = row.caught_by.is_none();
-    let bad = if good { "-".to_owned() } else { row.bad.to_string() };
-    let route = if row.route_differs.is_empty() { "the user's" } else { "DIFFERS" };
-    writeln!(
-        f,
-        "{:<8} {:<12} {:<10} {:<16} {:>6.1} {:>7} {:>6} {:>8} {:>18} {:>8} {:>9} {:<10}",
-        row.version,
-        row.outcome,
-        or_dash(row.stage.clone()),
-        or_dash(row.caught_by.clone()),
-        row.seconds,
-        row.served,
-        bad,
-        or_dash(row.bad_seconds.map(|seconds| format!("{seconds:.1}"))),
-        or_dash(row.restored.map(|restored| restored.text())),
-        row.outside,
-        row.restarts,
-        route
-    )
+/// A line of the table: its label, and what it says of a version.
+type Line = (&'static str, fn(&Row) -> String);
+
+const LINES: [Line; 14] = [
+    ("", |row| row.version.clone()),
+    ("outcome", |row| if row.outcome == "rolled back" { "back".to_owned() } else { row.outcome.clone() }),
+    ("caught by", |row| or_dash(row.caught_by.as_ref().map(|cause| short(cause)))),
+    ("in", |row| or_dash(row.stage.clone())),
+    ("took, s", |row| format!("{:.1}", row.seconds)),
+    ("requests it served", |row| row.served.to_string()),
+    ("  failed, wrong or slow", |row| or_dash(row.caught_by.as_ref().map(|_| row.bad.to_string()))),
+    ("  from first to last, s", |row| or_dash(row.bad_seconds.map(|seconds| format!("{seconds:.1}")))),
+    ("route back, ms: status", |row| millis(row, |restored| restored.by_status)),
+    ("  by the audit log", |row| millis(row, |restored| restored.by_audit)),
+    ("  by a watch of it", |row| millis(row, |restored| restored.by_watch)),
+    ("failed otherwise", |row| row.outside.to_string()),
+    ("pods restarted", |row| row.restarts.to_string()),
+    ("route at rest", |row| if row.route_differs.is_empty() { "the same" } else { "DIFFERS" }.to_owned()),
+];
+
+fn or_dash(text: Option<String>) -> String {
+    text.unwrap_or_else(|| "-".to_owned())
+}
+
+fn millis(row: &Row, of: impl Fn(&Restored) -> Option<f64>) -> String {
+    or_dash(row.restored.as_ref().and_then(of).map(|millis| format!("{millis:.0}")))
+}
+
+/// Reasons are long words.
+fn short(cause: &str) -> String {
+    if cause == "CandidateSilent" { "silence".to_owned() } else { cause.chars().take(COLUMN - 1).collect() }
 }
 
 /// Broken at blanks.
