@@ -84,7 +84,7 @@ impl Default for LoadPlan {
             gateway: 300.0,
             service: 25.0,
             feedback: 0.5,
-            timeout: Duration::from_secs(3),
+            timeout: Duration::from_secs(5),
             duration: Duration::from_secs(3600),
         }
     }

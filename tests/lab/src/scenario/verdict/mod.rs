@@ -77,6 +77,10 @@ pub struct Table {
     pub failures: u64,
     /// Of them failed by nobody's doing but ours.
     pub outside: u64,
+    /// How late a request was sent at worst: how busy the machine was with other things, milliseconds.
+    pub worst_lag_millis: f64,
+    /// The first of the failures that were by nobody's doing but ours.
+    pub samples: Vec<String>,
     /// What was not as promised, in sentences. Empty: all was.
     pub wrong: Vec<String>,
 }
@@ -94,11 +98,12 @@ pub fn judge(facts: &Facts<'_>) -> Table {
     for (count, what) in whole.into_iter().filter(|(count, _)| *count > 0) {
         wrong.push(format!("{count} {what}"));
     }
-    wrong.extend(report.outside_samples.iter().take(5).map(|sample| format!("  {sample}")));
     if report.requests == 0 {
         wrong.push("no client sent a request".to_owned());
     }
-    Table { rows, requests: report.requests, failures: report.failures, outside: report.outside, wrong }
+    let samples = report.outside_samples.iter().take(5).map(ToString::to_string).collect();
+    let (requests, failures, outside) = (report.requests, report.failures, report.outside);
+    Table { rows, requests, failures, outside, worst_lag_millis: report.worst_lag_millis, samples, wrong }
 }
 
 #[cfg(test)]

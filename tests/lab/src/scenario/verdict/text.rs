@@ -19,16 +19,17 @@ impl fmt::Display for Table {
         }
         writeln!(f)?;
         for row in &self.rows {
-            for (index, part) in wrapped(&row.why, WIDTH).into_iter().enumerate() {
+            for (index, part) in wrapped(deciding(&row.why), WIDTH).into_iter().enumerate() {
                 let head = if index == 0 { row.version.as_str() } else { "" };
                 writeln!(f, "{head:<8} {part}")?;
             }
         }
         writeln!(
             f,
-            "\n{} requests of clients, {} failed, {} of them by no bad version's doing.",
-            self.requests, self.failures, self.outside
+            "\n{} requests of clients, {} failed, {} of them by no bad version's doing; sent at most {:.0} ms late.",
+            self.requests, self.failures, self.outside, self.worst_lag_millis
         )?;
+        self.samples.iter().try_for_each(|sample| writeln!(f, "  {sample}"))?;
         if self.wrong.is_empty() {
             writeln!(f, "Everything as promised.")
         } else {
@@ -45,7 +46,7 @@ const LINES: [Line; 14] = [
     ("", |row| row.version.clone()),
     ("outcome", |row| if row.outcome == "rolled back" { "back".to_owned() } else { row.outcome.clone() }),
     ("caught by", |row| or_dash(row.caught_by.as_ref().map(|cause| short(cause)))),
-    ("in", |row| or_dash(row.stage.clone())),
+    ("in", |row| or_dash(row.stage.as_deref().map(stage))),
     ("took, s", |row| format!("{:.1}", row.seconds)),
     ("requests it served", |row| row.served.to_string()),
     ("  failed, wrong or slow", |row| or_dash(row.caught_by.as_ref().map(|_| row.bad.to_string()))),
@@ -64,6 +65,20 @@ fn or_dash(text: Option<String>) -> String {
 
 fn millis(row: &Row, of: impl Fn(&Restored) -> Option<f64>) -> String {
     or_dash(row.restored.as_ref().and_then(of).map(|millis| format!("{millis:.0}")))
+}
+
+/// `Canary(0)` is the first step of the canary.
+fn stage(name: &str) -> String {
+    let step = name
+        .strip_prefix("Canary(")
+        .and_then(|rest| rest.strip_suffix(')'))
+        .and_then(|n| n.parse::<u32>().ok());
+    step.map_or_else(|| name.to_lowercase(), |step| format!("canary {}", step + 1))
+}
+
+/// The numbers that decided, without those that did not.
+fn deciding(why: &str) -> &str {
+    why.split(" Evidence that it is within").next().unwrap_or(why)
 }
 
 /// Reasons are long words.
