@@ -49,6 +49,7 @@ pub mod paths;
 pub mod pki;
 pub mod process;
 pub mod prometheus;
+pub mod scenario;
 pub mod state;
 pub mod wait;
 

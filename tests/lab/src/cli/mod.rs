@@ -63,6 +63,8 @@ enum Verb {
     Image(image::Image),
     /// Only build what a lab needs.
     Build,
+    /// Release versions of a model on a real cluster, and watch the bad ones be taken back.
+    Demo(crate::demo::Args),
     /// Send digits through the gateway or to a Service, and say what came of them.
     Load(crate::load::Args),
     /// Train the versions of the model `digits`, once, and list them.
@@ -101,6 +103,7 @@ fn run(verb: Verb) -> Result<()> {
         Verb::Logs(logs) => logs::run(&logs),
         Verb::Image(image) => image::run(&image),
         Verb::Build => build::run(),
+        Verb::Demo(args) => crate::demo::run(&args),
         Verb::Load(args) => logged(|| crate::load::run(&args)),
         Verb::Models(args) => logged(|| crate::models::run(&args)),
         Verb::ModelServer(args) => logged(|| crate::model_server::run(&args)),

@@ -87,6 +87,7 @@ pub fn snapshot(status: ModelRolloutStatus) -> Snapshot {
                 Line::new(at(n), if n == 39 { Tone::Bad } else { Tone::Plain }, "1.2.0", format!("event {n}"))
             })
             .collect(),
+        keep: false,
         doing: None,
     }
 }

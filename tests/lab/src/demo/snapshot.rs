@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use understudy::api::ModelRollout;
 
 use crate::load::Live;
+pub use crate::scenario::observe::Share;
 
 /// The demo at one moment.
 #[derive(Clone, Debug)]
@@ -22,6 +23,8 @@ pub struct Snapshot {
     pub load: Option<Live>,
     /// What happened, oldest first.
     pub lines: Vec<Line>,
+    /// The lab is left running at the end.
+    pub keep: bool,
     /// What is under way outside of any act: `starting the lab`, `reading the access log`.
     pub doing: Option<String>,
 }
@@ -48,15 +51,6 @@ pub enum ActState {
     Done(String),
     /// Over, and not as it should be: one word for it.
     Wrong(String),
-}
-
-/// The candidate's share as the route itself says, in percent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Share {
-    /// Of the requests, those that the candidate answers.
-    pub candidate: u32,
-    /// Whether the requests are mirrored to the candidate.
-    pub mirrored: bool,
 }
 
 /// Something that happened.

@@ -46,10 +46,10 @@ fn of_version(
     let mean = recent.sum_millis / recent.requests.max(1) as f64;
     let failed = if recent.failed == 0 { Style::new() } else { theme.bad };
     Line::from(vec![
-        Span::styled(format!(" {version}  "), style),
-        Span::raw(format!("{}/s ", fit_right(&format!("{:.0}", recent.requests as f64 / 5.0), 5))),
-        Span::raw(format!(" right {right:>5.1} %  mean {mean:>6.1} ms  max {:>6.0} ms  ", recent.max_millis)),
+        Span::styled(format!(" {version} "), style),
+        Span::raw(format!("{}/s  ", fit_right(&format!("{:.0}", recent.requests as f64 / 5.0), 5))),
+        Span::raw(format!("right {right:>5.1} %  mean {mean:>5.1} ms  max {:>5.0} ms  ", recent.max_millis)),
         Span::styled(format!("failed {}", group(recent.failed as f64)), failed),
-        Span::styled(format!("  of {} in all", group(all.map_or(0, |all| all.requests) as f64)), theme.faint),
+        Span::styled(format!(" ({} in all)", group(all.map_or(0, |all| all.requests) as f64)), theme.faint),
     ])
 }

@@ -41,7 +41,7 @@ pub(super) fn draw_foot(frame: &mut Frame<'_>, area: Rect, snapshot: &Snapshot, 
     let namespace = snapshot.rollout.as_ref().and_then(|rollout| rollout.metadata.namespace.clone());
     let place = namespace.map(|namespace| format!("ModelRollout {namespace}/digits")).unwrap_or_default();
     let width = usize::from(area.width);
-    let keys = " q ends it and takes the lab down";
+    let keys = if snapshot.keep { " q leaves; the lab goes on" } else { " q ends it and takes the lab down" };
     let line = format!("{keys}{}", fit_right(&format!("{place} "), width.saturating_sub(keys.len())));
     frame.render_widget(Paragraph::new(Span::styled(line, theme.faint)), area);
 }

@@ -24,12 +24,12 @@ pub(super) fn rows(snapshot: &Snapshot) -> u16 {
 
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, snapshot: &Snapshot, theme: &Theme) {
     let title = format!(
-        "{} {} {} {} {} worse, to rollback",
-        fit("metric", 7),
+        "{} {} {} {} {}towards back",
+        fit("metric", 6),
         fit_right("stable of n", 14),
         fit_right("candidate of n", 16),
         fit_right("limit", 8),
-        fit("verdict", 12)
+        fit("verdict", 13)
     );
     let mut lines = Vec::new();
     if let Some(rollout) = &snapshot.rollout {

@@ -51,19 +51,18 @@ fn title(status: &ModelRolloutStatus) -> String {
     }
 }
 
-/// The share that the operator has decided on.
+/// The share that the operator has decided on. From settling on the route names only the user's Service, which selects
+/// the version that serves.
 fn planned(status: &ModelRolloutStatus) -> u32 {
     match status.phase {
         Some(Phase::Canary | Phase::Watching) => {
             status.step.as_ref().map_or(0, |step| u32::try_from(step.set).unwrap_or(0).min(100))
         }
-        Some(Phase::Settling) => {
-            status.weights.map_or(0, |w| u32::try_from(w.candidate).unwrap_or(0).min(100))
-        }
         Some(
             Phase::Pending
             | Phase::Preparing
             | Phase::Shadow
+            | Phase::Settling
             | Phase::Active
             | Phase::RollingBack
             | Phase::RolledBack
