@@ -90,8 +90,7 @@ pub fn judge(d: &mut Draft<'_>, stage: Stage) -> Judged {
             continue;
         };
         let state = state.enter(&plan, stage);
-        let (mut looks, trouble) = read(d, &found, metric, &state.cursor, asked);
-        silence_from_the_step_on(d, &mut looks);
+        let (looks, trouble) = read(d, &found, metric, &state.cursor, asked);
         let (state, mut verdict) = advance(&plan, &state, &looks);
         if let Some((reason, message)) = trouble {
             verdict = verdict.unavailable(Reason::Problem(message.clone()));
@@ -116,14 +115,6 @@ pub fn judge(d: &mut Draft<'_>, stage: Stage) -> Judged {
     }
     availability(d, &mut out);
     out
-}
-
-/// Silence is about the present share: what ended before it was set (the wait for the pods, above all) says nothing of it.
-fn silence_from_the_step_on(d: &Draft<'_>, looks: &mut Looks) {
-    let Some(set_at) = d.status.step.as_ref().map(|step| step.set_at) else { return };
-    for interval in looks.intervals.iter_mut().filter(|interval| interval.start < set_at) {
-        interval.stable_scraped = false;
-    }
 }
 
 /// Time that counts towards a hold: the longest of the metrics, since all share one grid.
