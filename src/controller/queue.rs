@@ -190,7 +190,9 @@ mod tests {
         let (counter, panics) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
         let work = counting(&counter, |_| Next::Wait { until: None, wrote: false });
         let seen = panics.clone();
-        let queue = Queue::new(work, move |_| drop(seen.fetch_add(1, Ordering::SeqCst)));
+        let queue = Queue::new(work, move |_| {
+            seen.fetch_add(1, Ordering::SeqCst);
+        });
         queue.ring(job("bad"));
         queue.ring(job("good"));
         tokio::time::sleep(Duration::from_millis(10)).await;

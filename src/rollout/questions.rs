@@ -137,7 +137,7 @@ fn look(obs: &Observed, found: &Evidence) -> Vec<Question> {
     let to = obs.now - scrape(found);
     let ask = |metric: &Metric| {
         let state = found.metrics.iter().find(|m| m.name == metric.name);
-        let at = state.and_then(|m| evidence::cursor(m)).unwrap_or(found.t_k);
+        let at = state.and_then(evidence::cursor).unwrap_or(found.t_k);
         let from = (at - lookback * 2).max(to - HISTORY);
         both_arms(obs, found, metric, from, to)
     };
