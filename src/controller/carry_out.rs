@@ -46,7 +46,8 @@ pub async fn carry_out(
     done.status = written.is_some();
     done.writes = usize::from(done.status);
     let mut pass = Pass { ctx, observed, deadline, confirmed: done.status, rollout: written };
-    for action in &plan.actions {
+    let unrecorded = unwritten.is_some();
+    for action in plan.actions.iter().filter(|a| !unrecorded || brings_traffic_back(a)) {
         pass.act(action).await?;
         done.writes += 1;
         if done.route_after.is_none() && is_users_route(observed, action) {
@@ -64,6 +65,24 @@ fn goes_on_without_status(plan: &Plan, error: &WriteError) -> bool {
     match error.class() {
         Class::Stale | Class::NotLeader => false,
         Class::RetrySoon | Class::RetryLater => plan.urgent,
+    }
+}
+
+/// What is done even without its intent on record: traffic and the capacity for it. Everything else would be taken for
+/// somebody else's work by the next pass, or would end a decision that no status knows of.
+fn brings_traffic_back(action: &Action) -> bool {
+    match action {
+        Action::PatchRoute { .. } | Action::PatchService { .. } => true,
+        Action::Scale { replicas, .. } => *replicas > 0,
+        Action::SetFinalizers(_)
+        | Action::CreateDeployment(_)
+        | Action::ReplaceDeployment(_)
+        | Action::DeleteDeployment { .. }
+        | Action::CreateService(_)
+        | Action::DeleteService { .. }
+        | Action::CreateRoute(_)
+        | Action::DeleteRoute { .. }
+        | Action::RecordOutcome { .. } => false,
     }
 }
 

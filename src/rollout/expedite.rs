@@ -5,7 +5,7 @@ use crate::api::{Rejected, ReleaseKind, Slot};
 use crate::workload::slot::{SlotSpec, deployment};
 
 use super::phases::pending;
-use super::{Action, Draft, rejected, target, world};
+use super::{Action, Draft, adoption, rejected, target, world};
 
 /// Begins the release of an earlier version on a person's word.
 pub fn begin(d: &mut Draft<'_>, version: &str, why: &str) -> Result<String, String> {
@@ -14,6 +14,8 @@ pub fn begin(d: &mut Draft<'_>, version: &str, why: &str) -> Result<String, Stri
         return Err(format!("{version} is already active"));
     }
     let target = target::of_version(d.obs, version).map_err(|(_, message)| message)?;
+    // It may be the first release of all: then the slots' label has not been chosen yet.
+    adoption::ensure(d).map_err(|(_, message)| message)?;
     let left = Rejected {
         version: active.version.clone(),
         bundle_digest: active.bundle_digest.clone(),

@@ -47,6 +47,13 @@ impl Fake {
         self.state.lock().unwrap().objects.get(path).cloned()
     }
 
+    /// Paths of the objects of a collection.
+    pub fn paths(&self, collection: &str) -> Vec<String> {
+        let state = self.state.lock().unwrap();
+        let inside = |path: &&String| path.strip_prefix(collection).is_some_and(|rest| rest.starts_with('/'));
+        state.objects.keys().filter(inside).cloned().collect()
+    }
+
     /// Requests since the last call, as `verb kind/name[/subresource]`.
     pub fn requests(&self) -> Vec<String> {
         std::mem::take(&mut self.state.lock().unwrap().log)
@@ -55,6 +62,11 @@ impl Fake {
     /// From now on, requests that are written down like this are answered with this code.
     pub fn fail(&self, request: &str, code: u16) {
         self.state.lock().unwrap().faults.push((request.to_owned(), code));
+    }
+
+    /// No more failures.
+    pub fn heal(&self) {
+        self.state.lock().unwrap().faults.clear();
     }
 
     async fn answer(&self, request: Request<Body>) -> Response<Body> {
@@ -83,6 +95,11 @@ impl State {
             None => json!(format!("uid-{}", self.version)),
         };
         object["metadata"]["uid"] = uid;
+        let old = self.objects.get(path);
+        if old.is_none_or(|old| old["spec"] != object["spec"]) {
+            let generation = old.and_then(|o| o["metadata"]["generation"].as_i64()).unwrap_or(0);
+            object["metadata"]["generation"] = json!(generation + 1);
+        }
         object["metadata"]["resourceVersion"] = json!(self.version.to_string());
         self.objects.insert(path.to_owned(), object.clone());
         object
@@ -148,6 +165,18 @@ impl State {
             if !wanted.is_null() && *wanted != old["metadata"][guard] {
                 return refused(409, "Conflict", "the object has been modified");
             }
+        }
+        // Who writes becomes an owner, unless the write itself says who owns what.
+        if sub.is_empty()
+            && new != old
+            && new["metadata"]["managedFields"] == old["metadata"]["managedFields"]
+            && let Some(owners) = new["metadata"]["managedFields"].as_array_mut()
+            && !owners.iter().any(|o| o["manager"] == "understudy")
+        {
+            let mut ours = owners[0].clone();
+            ours["manager"] = json!("understudy");
+            ours["operation"] = json!("Update");
+            owners.push(ours);
         }
         match sub {
             "status" => {
