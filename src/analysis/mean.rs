@@ -1,4 +1,4 @@
-//! The bounded-mean engine for scores in [0,1]: exact, and it adapts to the spread.
+//! The bounded-mean engine for scores from 0 to 1: exact, and it adapts to the spread.
 //!
 //! ```text
 //! lc = lam min(1, n_b / (m n_c)),  lb = m lc n_c / n_b,  psi(x) = -ln(1 - x) - x

@@ -1,7 +1,7 @@
 //! Numbers: from raw counter samples of two arms to a verdict that stays valid however often one looks.
 //!
 //! Pure, and it knows nothing of Kubernetes, Prometheus or the API types. The way of a look:
-//! raw samples -> [`sample::intervals`] -> [`advance`] with the [`MetricPlan`] and the saved [`MetricState`] -> the new
+//! raw samples -> [`sample::intervals`] -> [`advance()`] with the [`MetricPlan`] and the saved [`MetricState`] -> the new
 //! state and a [`MetricVerdict`]. Silence ([`silence`]) and pod signals ([`pods`]) are signals of their own, outside the
 //! error budget ([`budget`]).
 //!

@@ -22,9 +22,9 @@ pub enum Kind {
     Ratio,
     /// A latency histogram: count engine on "slower than stable's own quantiles".
     Latency,
-    /// A histogram of scores in [0,1] with its sum: bounded-mean engine.
+    /// A histogram of scores from 0 to 1 with its sum: bounded-mean engine.
     MeanHistogram,
-    /// Sum, sum of squares and count of scores in [0,1]: bounded-mean engine.
+    /// Sum, sum of squares and count of scores from 0 to 1: bounded-mean engine.
     MeanSumSquares,
     /// Sum and count of pass/fail results, each 0 or 1 (a square is the value): bounded-mean engine.
     MeanPassFail,

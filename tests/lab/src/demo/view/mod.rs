@@ -1,4 +1,4 @@
-//! The live view: one frame drawn from one snapshot. Pure; the terminal is [`super::screen`]'s.
+//! The live view: one frame drawn from one snapshot. Pure; the terminal is the screen's.
 
 mod clients;
 mod events;
