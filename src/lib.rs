@@ -30,7 +30,7 @@
 //! A pass is a list of steps, and the reconcile function is that list and nothing else:
 //!
 //! 1. **gather** (I/O): the stores, overlaid with what our own last writes returned, and the answers to the questions that
-//!    the rollout asks of Prometheus ([`rollout::questions`]) become one value, [`rollout::Observed`], the time included.
+//!    the rollout asks of Prometheus ([`rollout::questions()`]) become one value, [`rollout::Observed`], the time included.
 //! 2. **decide** (pure): [`rollout::decide`] gives a [`rollout::Plan`], a value that leaves nothing to choose.
 //! 3. **check** (pure): [`rollout::check`] refuses a plan that would break an invariant.
 //! 4. **apply** (I/O): the status first, as the intent, then the actions in their order.
