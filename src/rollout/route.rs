@@ -77,6 +77,8 @@ fn write_decided(d: &mut Draft<'_>, reading: &Reading, mirror: Option<i32>, look
     if reading.candidate == step.set && reading.mirror.is_some() == mirror.is_some() {
         let until = now + evidence::warm_up(d);
         evidence::discard(d, step.set_at, until);
+        // Between the decision and the write the operator may have been away: the split is what it is from now on.
+        evidence::share_changed(d);
         if let Some(s) = &mut d.status.step {
             s.written = true;
         }
@@ -183,7 +185,9 @@ fn correct(d: &mut Draft<'_>, reading: &Reading, mirror: Option<i32>) -> Kept {
 /// The route is as decided: a foreign edit, if there was one, has gone.
 fn settle(d: &mut Draft<'_>) {
     evidence::foreign_end(d);
-    d.status.overridden = None;
+    if d.status.overridden.take().is_some() {
+        evidence::share_changed(d);
+    }
     let now = d.now();
     if let Some(c) = &mut d.status.conflict {
         c.corrections.retain(|t| now - *t < Duration::minutes(1));
@@ -207,16 +211,13 @@ pub fn restore(d: &mut Draft<'_>) -> bool {
     let name = world::route_name(d.obs).to_owned();
     match with_names(d, |names| http_route::undo(&route, names, &known)) {
         Ok(Some(edit)) => {
-            d.act(Action::PatchRoute { name, patch: edit.patch, what: "as the user wrote it".to_owned() });
+            once(d, Action::PatchRoute { name, patch: edit.patch, what: "as the user wrote it".to_owned() });
             false
         }
         Ok(None) => {
             if let Some(edit) = http_route::restore_managed_fields(&route, &known) {
-                d.act(Action::PatchRoute {
-                    name,
-                    patch: edit.patch,
-                    what: "field owners as before".to_owned(),
-                });
+                let what = "field owners as before".to_owned();
+                once(d, Action::PatchRoute { name, patch: edit.patch, what });
             }
             true
         }
@@ -224,6 +225,13 @@ pub fn restore(d: &mut Draft<'_>) -> bool {
             d.hold("RouteRefused", e.to_string());
             false
         }
+    }
+}
+
+/// Several steps of one pass may ask for the same write.
+fn once(d: &mut Draft<'_>, action: Action) {
+    if !d.actions.contains(&action) {
+        d.act(action);
     }
 }
 

@@ -76,8 +76,10 @@ pub fn share(obs: &Observed, status: &ModelRolloutStatus) -> i32 {
     http_route::share(route, &names, selects_candidate(service), selects_candidate(&candidate))
 }
 
-/// Ready pods of a slot that run the given template and are not going away.
+/// Ready pods of a slot that run the given template and are not going away. The origin's pods do not carry our hash: there
+/// all of them count.
 pub fn ready_pods(obs: &Observed, slot: Slot, template_hash: Option<&str>) -> i32 {
+    let template_hash = template_hash.filter(|_| slot != Slot::Origin);
     let of_template = |hash: &str| template_hash.is_none_or(|wanted| wanted == hash);
     let count = obs.pods_of(slot).filter(|p| p.ready && !p.deleting && of_template(&p.template_hash));
     i32::try_from(count.count()).unwrap_or(i32::MAX)

@@ -44,11 +44,6 @@ impl Judged {
         self.missing.as_ref().is_some_and(|(reason, _)| reason != "NoData")
     }
 
-    /// Every metric that decides proves "good enough" at this look.
-    pub fn proven(&self) -> bool {
-        self.verdicts.iter().filter(|v| !v.observe_only).all(|v| v.outcome == Outcome::Pass)
-    }
-
     /// What is still missing for an advance, in words.
     pub fn still_needed(&self, proof: bool) -> String {
         let need = self.verdicts.iter().filter(|v| !v.observe_only).filter_map(|v| {
@@ -113,7 +108,7 @@ pub fn judge(d: &mut Draft<'_>, stage: Stage) -> Judged {
     if asked {
         d.status.analysis = out.verdicts.iter().map(shown).collect();
     }
-    availability(d, &mut out);
+    availability(d, &mut out, asked);
     out
 }
 
@@ -188,7 +183,15 @@ fn read(
 }
 
 /// The condition, and the policy for long silence of all sources.
-fn availability(d: &mut Draft<'_>, out: &mut Judged) {
+fn availability(d: &mut Draft<'_>, out: &mut Judged, asked: bool) {
+    if !asked && out.missing.is_none() {
+        // Between two looks it stands as the last look left it.
+        let said = crate::api::condition::get(&d.status.conditions, ConditionType::EvidenceAvailable);
+        out.missing = said.filter(|c| c.status == "False").map(|c| (c.reason.clone(), c.message.clone()));
+        if said.is_some() {
+            return;
+        }
+    }
     let stale =
         out.verdicts.iter().find(|v| !v.observe_only && v.outcome == Outcome::Unavailable(Reason::NoData));
     if out.missing.is_none()

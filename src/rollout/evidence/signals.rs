@@ -109,7 +109,7 @@ fn silent(d: &Draft<'_>, judged: &Judged, per_stable: f64) -> Option<Signal> {
 }
 
 fn exits(d: &Draft<'_>, slot: Slot, hash: Option<&str>) -> Vec<Exit> {
-    let fits = |h: &str| hash.is_none_or(|wanted| wanted == h);
+    let fits = |h: &str| slot == Slot::Origin || hash.is_none_or(|wanted| wanted == h);
     let of = |p: &crate::rollout::observed::PodFacts| {
         let explained = match (p.disrupted, p.deleting) {
             (true, _) => Some(Explained::Eviction),

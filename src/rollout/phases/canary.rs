@@ -47,13 +47,14 @@ pub fn run(d: &mut Draft<'_>) {
         return judged::wait_hold(d, hold, &format!("step {} of {}", index + 1, last + 1));
     }
     let proof = index >= last || d.spec().strategy.require_proof == RequireProof::EveryStep;
-    if !look.judged.looked {
+    let missing = look.judged.still_needed(proof);
+    if !missing.is_empty() {
+        judged::await_evidence(d, &look.judged, &missing);
+        return;
+    }
+    if !look.judged.looked || !look.judged.may_advance() {
         let wait = between_looks(d);
         return d.wait(wait);
-    }
-    if !look.judged.may_advance() || (proof && !look.judged.proven()) {
-        judged::await_evidence(d, &look.judged, proof);
-        return;
     }
     advance(d, index, last);
 }
@@ -61,7 +62,7 @@ pub fn run(d: &mut Draft<'_>) {
 /// Between two looks the wait is what the last look said, so that a pass which is none writes nothing.
 fn between_looks(d: &Draft<'_>) -> String {
     let said = d.obs.rollout.status.as_ref().and_then(|s| s.waiting_for.clone());
-    let lasting = |text: &String| text.starts_with("evidence: ") || text.contains(" pods for a share of ");
+    let lasting = |text: &String| text.contains(" pods for a share of ");
     said.filter(lasting).unwrap_or_else(|| "the next look".to_owned())
 }
 

@@ -17,6 +17,8 @@ pub struct Look {
     pub judged: Judged,
     /// The share is as decided, nobody interferes, enough pods are there and nothing holds.
     pub steady: bool,
+    /// The same, but evidence may be missing: what a person's word is enough for.
+    pub fit: bool,
 }
 
 /// One pass of a judged phase. `None`: traffic is being brought back, the phase has changed.
@@ -42,13 +44,15 @@ pub fn look(d: &mut Draft<'_>, stage: Stage, mirror: Option<i32>) -> Option<Look
     let enough = pods(d);
     let kept = route::keep(d, mirror, judged.looked);
     clock(d, &judged, kept);
-    if let Some(until) = route::contested(d) {
+    let contested = route::contested(d);
+    if let Some(until) = contested {
         d.hold("RouteConflict", "somebody else keeps changing the route; no advance while that lasts");
         d.wake_at(until);
     }
-    let steady =
-        kept == Kept::AsDecided && enough && signals.is_empty() && d.hold.is_none() && d.stalled.is_none();
-    Some(Look { judged, steady })
+    let breached = signals.iter().any(|s| s.reason == "MetricBreach");
+    let fit = kept == Kept::AsDecided && enough && contested.is_none() && !breached && d.stalled.is_none();
+    let steady = fit && signals.is_empty() && d.hold.is_none();
+    Some(Look { judged, steady, fit })
 }
 
 /// The candidate's requests for each request of stable that the route gives now.
@@ -169,14 +173,13 @@ pub fn hold_over(d: &Draft<'_>, hold: Duration) -> bool {
 }
 
 /// Waits for evidence after the hold, within its deadline. True when traffic is being brought back.
-pub fn await_evidence(d: &mut Draft<'_>, judged: &Judged, proof: bool) -> bool {
+pub fn await_evidence(d: &mut Draft<'_>, judged: &Judged, missing: &str) -> bool {
     let deadline = d.spec().strategy.deadlines.clone();
     let passed = judged.counted.num_milliseconds();
     let waited = d.status.step.as_mut().map_or(0, |s| {
         s.evidence_ms += passed;
         s.evidence_ms
     });
-    let missing = judged.still_needed(proof);
     if waited < deadline.evidence.get().num_milliseconds() {
         d.wait(format!("evidence: {missing}"));
         return false;

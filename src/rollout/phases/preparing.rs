@@ -6,7 +6,7 @@ use chrono::Duration;
 use k8s_openapi::api::apps::v1::Deployment;
 
 use crate::api::condition::{ConditionType, Finding};
-use crate::api::{Candidate, ReleaseKind};
+use crate::api::{Candidate, ReleaseKind, Slot};
 use crate::rollout::rollback::{self, Cause};
 use crate::rollout::target::{self, Target};
 use crate::rollout::{Action, Draft, capacity, evidence, questions, route, selectors, world};
@@ -119,6 +119,11 @@ fn slot(d: &mut Draft<'_>, c: &Candidate, target: &Target, need: i32) -> bool {
         mark: world::mark(d.obs),
     });
     let name = c.slot.deployment(&d.spec().workload.deployment);
+    if c.slot == Slot::Origin {
+        // The way back to the origin, whose template is the target's: only its scale is ours.
+        capacity::raise(d, c.slot, need);
+        return true;
+    }
     let Some(existing) = d.obs.deployment(c.slot).cloned() else {
         d.act(Action::CreateDeployment(Box::new(wanted)));
         d.act(Action::Scale { deployment: name, replicas: need });
@@ -163,7 +168,7 @@ fn is_ready(d: &mut Draft<'_>, c: &Candidate, need: i32) -> bool {
     let current =
         deployment.status.as_ref().and_then(|s| s.observed_generation) >= deployment.metadata.generation;
     let ready = world::ready_pods(d.obs, c.slot, Some(&c.template_hash));
-    let foreign = d.obs.pods_of(c.slot).any(|p| p.template_hash != c.template_hash);
+    let foreign = c.slot != Slot::Origin && d.obs.pods_of(c.slot).any(|p| p.template_hash != c.template_hash);
     let endpoints = world::ready_endpoints(d.obs, &world::candidate_service(d.obs)).len();
     let served = i32::try_from(endpoints).unwrap_or(0) >= need;
     current && !foreign && ready >= need && served
@@ -230,15 +235,16 @@ fn deadline(d: &mut Draft<'_>, c: &Candidate, need: i32) -> bool {
 /// Every query has data on stable, and the candidate's pods are scraped: known before any traffic moves.
 fn preflight(d: &mut Draft<'_>, c: &Candidate, ready: bool) -> bool {
     let Some(found) = d.status.evidence.clone() else { return false };
-    if !d.obs.answers.given.is_empty()
-        && let Some(e) = &mut d.status.evidence
-    {
-        e.asked_at = Some(d.obs.now);
-    }
+    // Asked again soon while pods usually start, then at the pace of looks; a pass that learns nothing writes nothing.
+    let early = d.now() - c.since < Duration::minutes(2);
+    let again = if early { Duration::seconds(1) } else { Duration::milliseconds(found.interval_ms) };
     if found.metrics.is_empty() {
-        d.wake_in(Duration::seconds(1));
+        d.wake_in(again);
         match evidence::plan_metrics(d, &c.version) {
-            Ok(()) => {}
+            Ok(()) => {
+                let waiting = Finding::unknown("Waiting", "every query has data on the stable version");
+                d.condition(ConditionType::EvidenceAvailable, waiting);
+            }
             Err(("EvidencePending", message)) => {
                 d.wait(message);
                 return false;
@@ -257,11 +263,11 @@ fn preflight(d: &mut Draft<'_>, c: &Candidate, ready: bool) -> bool {
     if found.candidate_scraped || !ready {
         return found.candidate_scraped;
     }
-    scraped(d)
+    scraped(d, again)
 }
 
 /// Whether Prometheus has the candidate's pods, for every metric that is told apart by pods.
-fn scraped(d: &mut Draft<'_>) -> bool {
+fn scraped(d: &mut Draft<'_>, again: Duration) -> bool {
     let by_pod: Vec<_> = d
         .spec()
         .analysis
@@ -288,7 +294,7 @@ fn scraped(d: &mut Draft<'_>) -> bool {
                 "CandidateNotScraped",
                 format!("metric {metric}: Prometheus has no samples of the pods in slot {slot} yet; their names are matched exactly, check that they are scraped"),
             );
-            d.wake_in(Duration::seconds(1));
+            d.wake_in(again);
             false
         }
     }

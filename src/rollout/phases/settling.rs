@@ -45,12 +45,31 @@ pub fn run(d: &mut Draft<'_>) {
     let Some(settling) = d.status.settling.clone() else {
         return resting::arrive(d);
     };
+    if settling.step >= 2 && !pointed(d) {
+        return;
+    }
     match settling.step {
         ..=1 => services(d, &settling),
         2 => the_route(d),
         3 => companions(d, &settling),
         4.. => old_arm(d, &settling),
     }
+}
+
+/// After the turn a selector that somebody reset is corrected at once; the old arm then drains anew.
+fn pointed(d: &mut Draft<'_>) -> bool {
+    let active = world::active_slot(&d.status);
+    if selectors::point_all(d, active, "select the new version") {
+        return true;
+    }
+    d.urgent();
+    d.event(true, "SelectorCorrected", format!("a Service's selector goes back to the active slot {active}"));
+    d.wait("every Service to select the new version");
+    let now = d.now();
+    if let Some(s) = &mut d.status.settling {
+        s.since = now;
+    }
+    false
 }
 
 fn next(d: &mut Draft<'_>, step: i32) {

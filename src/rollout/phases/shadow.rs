@@ -47,11 +47,16 @@ pub fn run(d: &mut Draft<'_>) {
     }
     let mirrored = look.judged.verdicts.iter().map(|v| v.candidate.n).fold(0.0, f64::max);
     let enough = mirrored >= shadow.min_requests as f64;
-    if enough && look.judged.may_advance() {
-        return canary::begin(d, 0, &format!("{mirrored:.0} mirrored requests speak for it"));
-    }
+    let mut missing = look.judged.still_needed(false);
     if !enough {
-        d.wait(format!("{} mirrored requests, {mirrored:.0} so far", shadow.min_requests));
+        missing = format!("{} mirrored requests, {mirrored:.0} so far", shadow.min_requests);
     }
-    judged::await_evidence(d, &look.judged, false);
+    if !missing.is_empty() {
+        judged::await_evidence(d, &look.judged, &missing);
+        return;
+    }
+    if !look.judged.looked || !look.judged.may_advance() {
+        return d.wait("the next look");
+    }
+    canary::begin(d, 0, &format!("{mirrored:.0} mirrored requests speak for it"));
 }

@@ -2,7 +2,6 @@
 //! here on the plan is frozen: another version waits.
 
 use crate::analysis::{Outcome, Reason, Stage};
-use crate::api::condition::{ConditionType, Finding};
 use crate::api::{OnNewVersion, Phase};
 use crate::rollout::evidence::Judged;
 use crate::rollout::rollback::{self, Cause};
@@ -30,11 +29,13 @@ pub fn run(d: &mut Draft<'_>) {
     let watch = d.spec().strategy.watch.clone();
     let Some(look) = judged::look(d, Stage::Watch, None) else { return };
     let newer = newer(d);
-    if !look.steady || preparing::paused(d) {
-        return;
-    }
     let end_now = newer.is_some() && watch.on_new_version == OnNewVersion::EndWatch;
     let promoted = end_now || d.status.step.as_ref().is_some_and(|s| s.promoted);
+    // Who ends the watch as verified needs no more evidence; the share and the pods must be there all the same.
+    let may_go = if promoted { look.fit } else { look.steady };
+    if !may_go || preparing::paused(d) {
+        return;
+    }
     let duration = watch.duration.get();
     if !promoted && !judged::hold_over(d, duration) {
         judged::wait_hold(d, duration, "the watch");
@@ -49,7 +50,11 @@ pub fn run(d: &mut Draft<'_>) {
             if promoted { "the watch was ended as verified" } else { "the watch ended clean" },
         );
     }
-    judged::await_evidence(d, &look.judged, false);
+    let missing = look.judged.still_needed(false);
+    if missing.is_empty() {
+        return d.wait("the next look");
+    }
+    judged::await_evidence(d, &look.judged, &missing);
 }
 
 /// A paired watch ends on what a step asks. An unpaired one runs on the candidate's evidence alone: its time is over and
@@ -65,7 +70,7 @@ fn ends(judged: &Judged, paired: bool) -> bool {
                 Outcome::Unavailable(Reason::Unpaired) | Outcome::Pass | Outcome::Inconclusive { .. }
             )
     };
-    judged.missing.is_none() && judged.verdicts.iter().all(alone)
+    judged.looked && judged.missing.is_none() && judged.verdicts.iter().all(alone)
 }
 
 /// Another version that waits for the end of the watch; only the latest is kept, since the spec holds one.
@@ -84,7 +89,6 @@ fn stable_changed(d: &mut Draft<'_>) {
     }
     let message = "the origin's template changed while it is the stable arm: a rollback goes to the changed origin, and the watch begins again";
     d.event(true, "StableChanged", message);
-    d.condition(ConditionType::StableCapacity, Finding::no("StableChanged", message));
     let now = d.now();
     if let Some(s) = &mut d.status.step {
         s.held_ms = 0;
