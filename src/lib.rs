@@ -109,6 +109,7 @@ pub mod measure;
 pub mod registry;
 pub mod rollout;
 pub mod serve;
+pub mod simulate;
 pub mod telemetry;
 pub mod traffic;
 pub mod workload;

@@ -1,0 +1,161 @@
+//! What a script expects of the world.
+
+use crate::api::condition::{self, ConditionType};
+use crate::api::{ModelRollout, ModelRolloutStatus};
+
+use super::check::share;
+use super::world::{NAME, World};
+
+/// Something that is so or not.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Expectation {
+    /// It is not so.
+    Not(Box<Expectation>),
+    /// `phase X`.
+    Phase(String),
+    /// `step N`: canary step, from 0.
+    Step(i32),
+    /// `weight N`: the candidate's actual share.
+    Weight(i32),
+    /// `mirror`: the route mirrors to the candidate.
+    Mirror,
+    /// `active V`: the last verified version.
+    Active(String),
+    /// `candidate V`.
+    Candidate(String),
+    /// `reason R`: of the condition Ready.
+    Reason(String),
+    /// `condition TYPE REASON`.
+    Condition(String, String),
+    /// `waiting TEXT`: `waitingFor` contains it.
+    Waiting(String),
+    /// `rejected V`.
+    Rejected(String),
+    /// `rolled-back-for REASON`.
+    RolledBackFor(String),
+    /// `scale DEPLOYMENT N`.
+    Scale(String, i32),
+    /// `there KIND NAME`.
+    There(String, String),
+    /// `outcome ACTION OUTCOME`: of the last decision of that kind.
+    Outcome(String, String),
+    /// `event REASON`: told at least once so far.
+    Event(String),
+    /// `served-at-most V N`: requests that clients had from a version.
+    ServedAtMost(String, u64),
+    /// `served V`: it got a request at least once.
+    Served(String),
+    /// `services SLOT`: the user's Services select it.
+    Services(String),
+    /// `lost`: requests failed that no version failed.
+    Lost,
+    /// `rollout NAME reason R`: of another rollout.
+    Of(String, Box<Expectation>),
+}
+
+impl Expectation {
+    /// Reads one.
+    pub fn parse(words: &[&str]) -> Result<Self, String> {
+        let own = |s: &&str| (*s).to_owned();
+        let number = |s: &str| s.parse::<i32>().map_err(|_| format!("{s} is no number"));
+        Ok(match words {
+            ["not", rest @ ..] => Self::Not(Box::new(Self::parse(rest)?)),
+            ["rollout", name, rest @ ..] => Self::Of(own(name), Box::new(Self::parse(rest)?)),
+            ["phase", phase] => Self::Phase(own(phase)),
+            ["step", n] => Self::Step(number(n)?),
+            ["weight", n] => Self::Weight(number(n)?),
+            ["mirror"] => Self::Mirror,
+            ["active", v] => Self::Active(own(v)),
+            ["candidate", v] => Self::Candidate(own(v)),
+            ["reason", r] => Self::Reason(own(r)),
+            ["condition", type_, r] => Self::Condition(own(type_), own(r)),
+            ["waiting", text @ ..] => Self::Waiting(text.join(" ")),
+            ["rejected", v] => Self::Rejected(own(v)),
+            ["rolled-back-for", r] => Self::RolledBackFor(own(r)),
+            ["scale", deployment, n] => Self::Scale(own(deployment), number(n)?),
+            ["there", kind, name] => Self::There(own(kind), own(name)),
+            ["outcome", action, outcome] => Self::Outcome(own(action), own(outcome)),
+            ["event", r] => Self::Event(own(r)),
+            ["served-at-most", v, n] => {
+                Self::ServedAtMost(own(v), n.parse().map_err(|_| format!("{n} is no number"))?)
+            }
+            ["served", v] => Self::Served(own(v)),
+            ["services", slot] => Self::Services(own(slot)),
+            ["lost"] => Self::Lost,
+            _ => return Err(format!("nothing that can be expected: {}", words.join(" "))),
+        })
+    }
+
+    /// Whether it is so.
+    pub fn holds(&self, world: &World, told: &[String]) -> bool {
+        self.of(NAME, world, told)
+    }
+
+    fn of(&self, name: &str, world: &World, told: &[String]) -> bool {
+        let rollout = world.objects.rollouts.get(name);
+        let none = ModelRolloutStatus::default();
+        let status = rollout.and_then(|r| r.status.as_ref()).unwrap_or(&none);
+        match self {
+            Self::Not(other) => !other.of(name, world, told),
+            Self::Of(other, what) => what.of(other, world, told),
+            Self::Phase(phase) => status.phase.is_some_and(|p| p.to_string() == *phase),
+            Self::Step(n) => status.step.as_ref().is_some_and(|s| s.index == *n),
+            Self::Weight(n) => rollout.is_some_and(|r| share::of(world, r) == *n),
+            Self::Mirror => world.route().is_some_and(|r| r.to_string().contains("requestMirror")),
+            Self::Active(v) => status.active.as_ref().is_some_and(|a| starts(&a.version, v)),
+            Self::Candidate(v) => status.candidate.as_ref().is_some_and(|c| starts(&c.version, v)),
+            Self::Reason(r) => reason(status, ConditionType::Ready) == Some(r),
+            Self::Condition(type_, r) => {
+                status.conditions.iter().any(|c| c.type_ == *type_ && c.reason == *r)
+            }
+            Self::Waiting(text) => status.waiting_for.as_ref().is_some_and(|w| w.contains(text)),
+            Self::Rejected(v) => status.rejected.iter().any(|r| starts(&r.version, v) && !r.retried),
+            Self::RolledBackFor(r) => status.last_rollback.as_ref().is_some_and(|l| l.reason == *r),
+            Self::Scale(deployment, n) => {
+                let found = world.objects.deployments.get(deployment).and_then(|d| d.spec.as_ref());
+                found.is_some_and(|s| s.replicas == Some(*n))
+            }
+            Self::There(kind, name) => there(world, kind, name),
+            Self::Outcome(action, outcome) => outcome_of(world, action).as_deref() == Some(outcome),
+            Self::Event(r) => told.contains(r),
+            Self::ServedAtMost(v, n) => world.ledger.served.get(v).map_or(0, |s| s.requests) <= *n,
+            Self::Served(v) => world.ledger.served.get(v).is_some_and(|s| s.requests > 0),
+            Self::Services(slot) => {
+                let follows = |s: &crate::api::FollowingService| s.slot.is_some_and(|x| x.as_str() == slot);
+                !status.services.is_empty() && status.services.iter().all(follows)
+            }
+            Self::Lost => world.ledger.lost() > 0,
+        }
+    }
+}
+
+/// `unregistered` stands for any version of that kind, whose hash nobody wants to read in a script.
+fn starts(version: &str, wanted: &str) -> bool {
+    version == wanted || (wanted == "unregistered" && version.starts_with("unregistered-"))
+}
+
+fn reason(status: &ModelRolloutStatus, type_: ConditionType) -> Option<&String> {
+    condition::get(&status.conditions, type_).map(|c| &c.reason)
+}
+
+fn there(world: &World, kind: &str, name: &str) -> bool {
+    let objects = &world.objects;
+    match kind {
+        "deployment" => objects.deployments.contains_key(name),
+        "service" => objects.services.contains_key(name),
+        "route" => objects.routes.contains_key(name),
+        "rollout" => objects.rollouts.contains_key(name),
+        _ => false,
+    }
+}
+
+fn outcome_of(world: &World, action: &str) -> Option<String> {
+    let of_kind = world.objects.decisions.values().filter(|d| format!("{:?}", d.spec.action) == action);
+    let last = of_kind.max_by_key(|d| d.metadata.name.clone())?;
+    last.status.as_ref().and_then(|s| s.outcome).map(|o| format!("{o:?}"))
+}
+
+/// The status of a rollout, empty when it has none.
+pub fn status_of(rollout: &ModelRollout) -> ModelRolloutStatus {
+    rollout.status.clone().unwrap_or_default()
+}

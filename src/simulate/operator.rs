@@ -1,0 +1,206 @@
+//! The operator as a process: it observes, asks `decide`, and carries the plan out write by write. It keeps nothing that a
+//! new process would not find again.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+use k8s_openapi::api::apps::v1::Deployment;
+
+use crate::api::{ModelRollout, Slot, time};
+use crate::rollout::observed::{PodFacts, Rival};
+use crate::rollout::{Action, Observed, Plan, decide, questions};
+use crate::traffic::mirror::GatewayFacts;
+use crate::workload::labels::pod_template_labels;
+
+use super::controllers::{GRACE, template_label};
+use super::objects::Objects;
+use super::server::Refused;
+use super::world::World;
+
+/// What the process remembers.
+#[derive(Clone, Debug, Default)]
+pub struct Operator {
+    /// When to look at a rollout again, at the latest.
+    pub wake: BTreeMap<String, DateTime<Utc>>,
+    /// The state of the world at the last pass of each rollout.
+    pub seen: BTreeMap<String, u64>,
+    /// When this process wrote the user's route.
+    pub route_written_at: Option<DateTime<Utc>>,
+    /// Until when the process is dead.
+    pub dead_until: Option<DateTime<Utc>>,
+    /// Its reads lag so many writes.
+    pub lag: usize,
+}
+
+/// What one write was.
+#[derive(Clone, Debug)]
+pub enum Write {
+    /// The rollout's status.
+    Status,
+    /// An action.
+    Act(Action),
+}
+
+/// A pass that has been decided and not carried out.
+pub struct Pass {
+    /// What was observed.
+    pub observed: Observed,
+    /// What is to be done.
+    pub plan: Plan,
+    /// Which state of the world was observed.
+    pub at: u64,
+}
+
+/// Gathers what the real operator would, and decides.
+pub fn look(world: &World, operator: &Operator, rollout: &str) -> Option<Pass> {
+    let (at, objects) = world.seen(operator.lag);
+    let rollout = objects.rollouts.get(rollout)?.as_ref().clone();
+    let mut observed = gather(world, &objects, rollout, operator);
+    observed.answers = world.prometheus.answer(questions(&observed));
+    let plan = decide(&observed);
+    Some(Pass { observed, plan, at })
+}
+
+fn gather(world: &World, objects: &Objects, rollout: ModelRollout, operator: &Operator) -> Observed {
+    let origin = rollout.spec.workload.deployment.clone();
+    let service = rollout.spec.traffic.service.clone();
+    let name = rollout.metadata.name.clone().unwrap_or_default();
+    let route = rollout.spec.traffic.gateway_api.as_ref().map(|g| g.http_route.clone()).unwrap_or_default();
+    let ours: BTreeSet<String> = Slot::OURS.iter().map(|s| s.deployment(&origin)).collect();
+    let others = objects.deployments.iter().filter(|(n, _)| **n != origin && !ours.contains(*n));
+    let slots: BTreeMap<Slot, Deployment> = Slot::OURS
+        .into_iter()
+        .filter_map(|s| objects.deployments.get(&s.deployment(&origin)).map(|d| (s, d.as_ref().clone())))
+        .collect();
+    let open = |d: &&std::sync::Arc<crate::api::RolloutDecision>| {
+        d.spec.rollout == name && d.status.as_ref().is_none_or(|s| s.outcome.is_none())
+    };
+    Observed {
+        now: world.now,
+        namespace_terminating: objects.terminating,
+        rival: rival(objects, &rollout),
+        rollout_uids: objects.rollouts.values().filter_map(|r| r.metadata.uid.clone()).collect(),
+        versions: objects.versions.values().map(|v| v.as_ref().clone()).collect(),
+        decisions: objects.decisions.values().filter(open).map(|d| d.as_ref().clone()).collect(),
+        origin: objects.deployments.get(&origin).map(|d| d.as_ref().clone()),
+        slots,
+        services: objects.services.values().map(|s| s.as_ref().clone()).collect(),
+        other_pod_labels: others.map(|(_, d)| pod_template_labels(d)).collect(),
+        claims: objects.claims.clone(),
+        endpoints: objects.endpoints.iter().map(|(n, e)| (n.clone(), e.as_ref().clone())).collect(),
+        pods: pods(objects, &origin),
+        route: objects.routes.get(&route).map(|r| r.as_ref().clone()),
+        warm_route: objects.routes.get(&format!("{service}-understudy")).map(|r| r.as_ref().clone()),
+        gateways: vec![GatewayFacts {
+            gateway: "edge".to_owned(),
+            class: "contour".to_owned(),
+            controller_name: "projectcontour.io/gateway-controller".to_owned(),
+            supported_features: world.gateway.features.clone(),
+        }],
+        route_written_at: operator.route_written_at,
+        answers: Default::default(),
+        rollout,
+    }
+}
+
+/// The older rollout that claims the same Deployment or Service.
+fn rival(objects: &Objects, rollout: &ModelRollout) -> Option<Rival> {
+    let age = |r: &ModelRollout| {
+        (
+            r.metadata.creation_timestamp.as_ref().map(time::from_api),
+            r.metadata.uid.clone().unwrap_or_default(),
+        )
+    };
+    let (spec, mine) = (&rollout.spec, age(rollout));
+    let mut older: Vec<_> = objects.rollouts.values().filter(|r| age(r) < mine).collect();
+    older.sort_by_key(|r| age(r));
+    older.into_iter().find_map(|r| {
+        let what = if r.spec.workload.deployment == spec.workload.deployment {
+            format!("Deployment {}", spec.workload.deployment)
+        } else if r.spec.traffic.service == spec.traffic.service {
+            format!("Service {}", spec.traffic.service)
+        } else {
+            return None;
+        };
+        Some(Rival { name: r.metadata.name.clone().unwrap_or_default(), what })
+    })
+}
+
+fn pods(objects: &Objects, origin: &str) -> Vec<PodFacts> {
+    let slot_of = |deployment: &str| {
+        [Slot::Origin, Slot::A, Slot::B].into_iter().find(|s| s.deployment(origin) == deployment)
+    };
+    objects
+        .pods
+        .values()
+        .filter_map(|p| {
+            Some(PodFacts {
+                name: p.name.clone(),
+                slot: slot_of(&p.deployment)?,
+                template_hash: template_label(p),
+                ready: p.ready,
+                deleting: p.deleting.is_some(),
+                started: p.started,
+                grace_seconds: GRACE,
+                exits: p.exits.clone(),
+                waiting: p.waiting.clone(),
+                disrupted: p.disrupted,
+            })
+        })
+        .collect()
+}
+
+/// Carries out a plan as the real operator does. `after` is called after each write and may end the pass, as a crash does:
+/// it returns false.
+pub fn carry_out(
+    world: &mut World,
+    operator: &mut Operator,
+    pass: &Pass,
+    after: &mut dyn FnMut(&mut World, &Write) -> bool,
+) -> Result<(), Refused> {
+    let mut rollout = pass.observed.rollout.clone();
+    let mut unwritten = None;
+    match world.write_status(&rollout, &pass.plan.status) {
+        Ok(false) => {}
+        Ok(true) => {
+            rollout = current(world, &rollout);
+            if !after(world, &Write::Status) {
+                return Ok(());
+            }
+        }
+        // Traffic is brought back whatever becomes of the status.
+        Err(refused @ Refused::Unavailable(_)) if pass.plan.urgent => unwritten = Some(refused),
+        Err(refused) => return Err(refused),
+    }
+    for action in &pass.plan.actions {
+        if action.irreversible() {
+            world.same_rollout(&rollout)?;
+        }
+        world.act(&rollout, action)?;
+        if matches!(action, Action::PatchRoute { name, .. } if Some(name.as_str()) == route_name(&rollout)) {
+            operator.route_written_at = Some(world.now);
+        }
+        if matches!(action, Action::SetFinalizers(_)) {
+            rollout = current(world, &rollout);
+        }
+        if !after(world, &Write::Act(action.clone())) {
+            return Ok(());
+        }
+    }
+    unwritten.map_or(Ok(()), Err)
+}
+
+fn route_name(rollout: &ModelRollout) -> Option<&str> {
+    rollout.spec.traffic.gateway_api.as_ref().map(|g| g.http_route.as_str())
+}
+
+/// The rollout as its write left it.
+fn current(world: &World, rollout: &ModelRollout) -> ModelRollout {
+    let name = rollout.metadata.name.as_deref().unwrap_or_default();
+    world.objects.rollouts.get(name).map_or_else(|| rollout.clone(), |r| r.as_ref().clone())
+}
+
+/// Names of all rollouts.
+pub fn rollouts(world: &World) -> Vec<String> {
+    world.objects.rollouts.keys().cloned().collect()
+}

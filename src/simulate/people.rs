@@ -1,0 +1,329 @@
+//! What people and their tools do to the namespace.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use serde_json::{Value, json};
+
+use crate::api::{DecisionAction, ModelRollout, time};
+
+use super::controllers;
+use super::fields::{self, RULES, SELECTOR};
+use super::script::Command;
+use super::setup::{self, json_of, typed};
+use super::world::{Behaviour, NAME, NAMESPACE, World};
+
+/// Does one thing. What belongs to the operator's process is left to the caller.
+pub fn perform(world: &mut World, command: &Command) {
+    match command {
+        Command::Spec(path, value) => spec(world, path, value),
+        Command::Metrics(names) => {
+            let metrics = names.iter().map(|n| setup::metric(n)).collect();
+            spec(world, "analysis.metrics", &Value::Array(metrics));
+        }
+        Command::CreateRollout(name) => create_rollout(world, name),
+        Command::DeleteRollout(name) => delete_rollout(world, name),
+        Command::Behave(version, word, n) => behave(world, version, word, *n),
+        Command::RouteCandidate(n, who) => route_candidate(world, *n, who),
+        Command::RouteReapply(who) => reapply(world, who),
+        Command::RouteRule(path, who) => route_rule(world, path, who),
+        Command::Route(there) => route_exists(world, *there),
+        Command::SelectorReset(service, who) => selector_reset(world, service, who),
+        Command::Prometheus(mood) => world.prometheus.mood = *mood,
+        Command::Template(change) => template(world, change),
+        Command::Decision(action, version, old, who) => decide(world, *action, version.as_deref(), *old, who),
+        Command::VersionDelete(v) => {
+            world.next_version();
+            world.objects.versions.remove(&format!("{NAME}-{v}"));
+        }
+        Command::VersionRegister(v, content) => {
+            let made = typed(setup::model_version(v, content, &world.stamp()));
+            world.next_version();
+            world.objects.versions.insert(format!("{NAME}-{v}"), Arc::new(made));
+        }
+        Command::PodsLose(deployment, n, disrupted) => {
+            for name in ready_pods(world, deployment, *n) {
+                controllers::change(world, &name, |p| p.disrupted = *disrupted);
+                controllers::delete(world, &name);
+            }
+        }
+        Command::PodsUnready(deployment, n, seconds) => {
+            let until = world.now + chrono::Duration::seconds(*seconds);
+            for name in ready_pods(world, deployment, *n) {
+                controllers::change(world, &name, |p| {
+                    p.ready = false;
+                    p.unready_until = Some(until);
+                });
+            }
+        }
+        Command::Scale(deployment, n) => {
+            world.meant.scaled.insert(deployment.clone());
+            // A Deployment that is not there cannot be scaled; the script sees it by its expectations.
+            let _ = world.scale(deployment, *n);
+        }
+        Command::Gateway(word) => {
+            world.gateway.refuses = word == "refuses";
+            world.gateway.mute = word == "mute";
+            if word == "features" {
+                world.gateway.features = Some(Vec::new());
+            }
+        }
+        Command::Take(true, kind, name) => take(world, kind, name),
+        Command::Take(false, kind, name) => free(world, kind, name),
+        Command::Volume(mode) => volume(world, mode),
+        Command::Api(well) => world.status_refused = !well,
+        Command::Traffic(rate) => world.shares.route = *rate,
+        Command::Terminate => {
+            world.next_version();
+            world.objects.terminating = true;
+        }
+        // These are about the run, not about the world.
+        Command::Kill(_) | Command::Allow(_) => {}
+    }
+}
+
+fn ready_pods(world: &World, deployment: &str, n: usize) -> Vec<String> {
+    let pods = world.objects.pods.values().filter(|p| p.deployment == deployment && p.ready);
+    pods.take(n).map(|p| p.name.clone()).collect()
+}
+
+/// Sets a field of a JSON object by a path with dots; `null` takes it away.
+fn set(object: &mut Value, path: &str, value: &Value) {
+    let mut at = object;
+    let mut keys = path.split('.').peekable();
+    while let Some(key) = keys.next() {
+        if keys.peek().is_some() {
+            at = &mut at[key];
+        } else if value.is_null() {
+            at.as_object_mut().map(|m| m.remove(key));
+        } else {
+            at[key] = value.clone();
+        }
+    }
+}
+
+fn spec(world: &mut World, path: &str, value: &Value) {
+    let Some(found) = world.objects.rollouts.get(NAME) else { return };
+    let mut json = json_of(found.as_ref());
+    set(&mut json["spec"], path, value);
+    let mut new: ModelRollout = typed(json);
+    if new.spec != found.spec {
+        new.metadata.generation = new.metadata.generation.map(|g| g + 1);
+        world.put_rollout(new);
+    }
+}
+
+fn create_rollout(world: &mut World, name: &str) {
+    let mut made: ModelRollout = typed(setup::rollout(name, &world.stamp()));
+    world.born(&mut made.metadata);
+    world.objects.rollouts.insert(name.to_owned(), Arc::new(made));
+}
+
+fn delete_rollout(world: &mut World, name: &str) {
+    let Some(found) = world.objects.rollouts.get(name) else { return };
+    let mut new = ModelRollout::clone(found);
+    let held = new.metadata.finalizers.as_ref().is_some_and(|f| !f.is_empty());
+    if !held {
+        world.next_version();
+        world.objects.rollouts.remove(name);
+        return;
+    }
+    new.metadata.deletion_timestamp = Some(time::to_api(world.now));
+    new.metadata.generation = new.metadata.generation.map(|g| g + 1);
+    world.put_rollout(new);
+}
+
+fn behave(world: &mut World, version: &str, word: &str, n: f64) {
+    let mut b = world.behaviour(version);
+    match word {
+        "errors" => b.errors = n,
+        "slow" => b.slow = n,
+        "score" => b.score = n,
+        "silent" => b.silent = true,
+        "crashing" => b.crashing = true,
+        "never-ready" => b.never_ready = true,
+        "start" => b.start = n as i64,
+        "unscraped" => b.unscraped = true,
+        _ => b = Behaviour::default(),
+    }
+    world.behaviours.insert(version.to_owned(), b);
+}
+
+/// Stores the user's route as changed by somebody.
+fn write_route(world: &mut World, mut new: Value, who: &str, whole: bool) {
+    let operation = if whole { "Apply" } else { "Update" };
+    let stamp = world.stamp();
+    let changed = world.route().is_none_or(|old| old["spec"] != new["spec"]);
+    if changed {
+        fields::taken(&mut new, who, operation, RULES, &stamp);
+        new["metadata"]["generation"] = json!(new["metadata"]["generation"].as_i64().unwrap_or(0) + 1);
+    }
+    world.put_route(new);
+}
+
+fn is_backend(backend: &Value, name: &str) -> bool {
+    backend["name"] == name
+}
+
+/// Somebody divides the pair in every rule by hand.
+fn route_candidate(world: &mut World, percent: i64, who: &str) {
+    let Some(route) = world.route() else { return };
+    let mut new = route.as_ref().clone();
+    let candidate = format!("{NAME}-candidate");
+    for rule in new["spec"]["rules"].as_array_mut().into_iter().flatten() {
+        let Some(list) = rule["backendRefs"].as_array_mut() else { continue };
+        let Some(first) = list.iter().find(|b| is_backend(b, NAME) || is_backend(b, &candidate)).cloned()
+        else {
+            continue;
+        };
+        list.clear();
+        for (name, weight) in [(NAME, 100 - percent), (candidate.as_str(), percent)] {
+            let mut one = first.clone();
+            one["name"] = name.into();
+            one["weight"] = weight.into();
+            list.push(one);
+        }
+    }
+    // What a person wrote by hand is theirs as long as it stands.
+    world.meant.owners = None;
+    write_route(world, new, who, false);
+}
+
+fn reapply(world: &mut World, who: &str) {
+    let (Some(route), Some(spec)) = (world.route(), world.meant.route.clone()) else { return };
+    let mut new = route.as_ref().clone();
+    new["spec"] = spec;
+    world.meant.owners = None;
+    write_route(world, new, who, true);
+}
+
+fn route_rule(world: &mut World, path: &str, who: &str) {
+    let Some(route) = world.route() else { return };
+    let rule = setup::rule(path, NAME);
+    let mut new = route.as_ref().clone();
+    new["spec"]["rules"].as_array_mut().into_iter().for_each(|r| r.push(rule.clone()));
+    if let Some(rules) = world.meant.route.as_mut().and_then(|s| s["rules"].as_array_mut()) {
+        rules.push(rule);
+    }
+    world.meant.owners = None;
+    write_route(world, new, who, false);
+}
+
+fn route_exists(world: &mut World, there: bool) {
+    if !there {
+        world.next_version();
+        world.objects.routes.remove(NAME);
+        return;
+    }
+    let Some(spec) = world.meant.route.clone() else { return };
+    let stamp = world.stamp();
+    let owner = fields::entry(setup::USER, "Update", &[RULES, ["f:spec", "f:parentRefs"]], &stamp);
+    world.meant.owners = Some(json!([owner]));
+    let uid = format!("uid-route-{}", world.next_serial());
+    let made = json!({
+        "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute",
+        "metadata": {
+            "name": NAME, "namespace": NAMESPACE, "uid": uid, "generation": 1, "creationTimestamp": stamp,
+            "managedFields": [owner],
+        },
+        "spec": spec,
+    });
+    world.put_route(made);
+}
+
+fn selector_reset(world: &mut World, service: &str, who: &str) {
+    let Some(found) = world.objects.services.get(service) else { return };
+    let mut new = json_of(found.as_ref());
+    let wanted = json!({ "app": "scorer" });
+    if new["spec"]["selector"] != wanted {
+        new["spec"]["selector"] = wanted;
+        let stamp = world.stamp();
+        fields::taken(&mut new, who, "Update", SELECTOR, &stamp);
+    }
+    new["metadata"]["resourceVersion"] = world.next_version().into();
+    world.objects.services.insert(service.to_owned(), Arc::new(typed(new)));
+}
+
+/// Git changes the origin: `cpu=2` its resources, `image=x` its image, `version=1.2.0` the version in it.
+fn template(world: &mut World, change: &str) {
+    let Some(found) = world.objects.deployments.get(NAME) else { return };
+    let mut json = json_of(found.as_ref());
+    let container = &mut json["spec"]["template"]["spec"]["containers"][0];
+    match change.split_once('=') {
+        Some(("cpu", n)) => container["resources"]["requests"]["cpu"] = n.into(),
+        Some(("image", image)) => container["image"] = image.into(),
+        Some(("version", v)) => container["env"][0]["value"] = v.into(),
+        Some(("container", name)) => container["name"] = name.into(),
+        Some(_) | None => {}
+    }
+    world.meant.template = Some(json["spec"]["template"].clone());
+    let mut new: Deployment = typed(json);
+    new.metadata.generation = new.metadata.generation.map(|g| g + 1);
+    world.put_deployment(new);
+}
+
+fn decide(world: &mut World, action: DecisionAction, version: Option<&str>, old_plan: bool, who: &str) {
+    let status = world.objects.rollouts.get(NAME).and_then(|r| r.status.clone()).unwrap_or_default();
+    // Nobody wants to write a hash in a script.
+    let version = version.map(|v| v.replace("HASH", &origin_hash(world)));
+    let plan = if old_plan { Some("sha256:old".to_owned()) } else { status.candidate.map(|c| c.plan_hash) };
+    let name = format!("decision-{:03}", world.next_serial());
+    let made = json!({
+        "apiVersion": "understudy.dev/v1alpha1", "kind": "RolloutDecision", "metadata": { "name": name },
+        "spec": { "rollout": NAME, "action": action, "by": who, "reason": "because", "version": version, "planHash": plan },
+    });
+    let mut decision: crate::api::RolloutDecision = typed(made);
+    world.born(&mut decision.metadata);
+    world.objects.decisions.insert(name, Arc::new(decision));
+}
+
+fn origin_hash(world: &World) -> String {
+    let template = world.objects.deployments.get(NAME).and_then(|d| d.spec.as_ref()).map(|s| &s.template);
+    template.map(crate::workload::template::hash).unwrap_or_default()
+}
+
+/// Somebody else's object with a name that is ours by right.
+fn take(world: &mut World, kind: &str, name: &str) {
+    let stamp = world.stamp();
+    let version = world.next_version();
+    let meta = json!({
+        "name": name, "namespace": NAMESPACE, "uid": format!("uid-taken-{name}"), "resourceVersion": version, "generation": 1,
+        "creationTimestamp": stamp,
+    });
+    match kind {
+        "deployment" => {
+            let template =
+                json!({ "metadata": { "labels": { "app": "theirs" } }, "spec": { "containers": [] } });
+            let spec = json!({ "replicas": 0, "selector": { "matchLabels": { "app": "theirs" } }, "template": template });
+            let made = typed(json!({ "metadata": meta, "spec": spec }));
+            world.objects.deployments.insert(name.to_owned(), Arc::new(made));
+        }
+        "service" => {
+            let made = typed(json!({ "metadata": meta, "spec": { "selector": { "app": "theirs" } } }));
+            world.objects.services.insert(name.to_owned(), Arc::new(made));
+        }
+        _ => {
+            let made = json!({ "metadata": meta, "spec": { "rules": [] } });
+            world.objects.routes.insert(name.to_owned(), Arc::new(made));
+        }
+    }
+}
+
+fn free(world: &mut World, kind: &str, name: &str) {
+    world.next_version();
+    match kind {
+        "deployment" => drop(world.objects.deployments.remove(name)),
+        "service" => drop(world.objects.services.remove(name)),
+        _ => drop(world.objects.routes.remove(name)),
+    }
+}
+
+fn volume(world: &mut World, mode: &str) {
+    world.objects.claims.insert("data".to_owned(), vec![mode.to_owned()]);
+    let Some(found) = world.objects.deployments.get(NAME) else { return };
+    let mut json = json_of(found.as_ref());
+    json["spec"]["template"]["spec"]["volumes"] =
+        json!([{ "name": "data", "persistentVolumeClaim": { "claimName": "data" } }]);
+    world.meant.template = Some(json["spec"]["template"].clone());
+    world.put_deployment(typed(json));
+}

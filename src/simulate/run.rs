@@ -1,0 +1,404 @@
+//! The run of a script, second by second.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use chrono::Duration;
+use thiserror::Error;
+
+use super::check::{Before, Checks};
+use super::log::Log;
+use super::objects::Prints;
+use super::operator::{self, Operator, Pass, Write};
+use super::script::{Command, Script, Step};
+use super::server::Refused;
+use super::setup::json_of;
+use super::world::{NAME, World};
+use super::{controllers, network, people, prometheus, setup, traffic};
+
+/// Seconds without a write after which the world counts as settled.
+const QUIET: i64 = 30;
+/// Most seconds that it may take to settle after the script's end.
+const SETTLES_WITHIN: i64 = 240;
+/// Most passes of the operator in one second.
+const PASSES: usize = 40;
+
+/// Something that must not be.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("at {at} s: {what}")]
+pub struct Trouble {
+    /// Seconds since the start.
+    pub at: i64,
+    /// What it is.
+    pub what: String,
+}
+
+/// How a run ended: what must be the same however often the operator died on the way.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct End(pub BTreeMap<String, String>);
+
+/// A script under way. A copy goes on by itself from the same moment.
+#[derive(Clone, Debug)]
+pub struct Simulation {
+    script: std::sync::Arc<Script>,
+    world: World,
+    operator: Operator,
+    checks: Checks,
+    log: Log,
+    place: usize,
+    since: Option<i64>,
+    last_write: i64,
+    ended_at: Option<i64>,
+    crash_after: Option<usize>,
+    outage: i64,
+    writes: usize,
+    rests: bool,
+    slack: i64,
+}
+
+impl Simulation {
+    /// A script at its start.
+    pub fn new(script: &Script) -> Self {
+        let mut world = setup::world();
+        let mut checks = Checks::default();
+        for line in &script.setup {
+            if let Step::Do(command) = &line.step {
+                people::perform(&mut world, command);
+                if let Command::Allow(word) = command {
+                    checks.allowed.insert(word.clone());
+                }
+            }
+        }
+        for _ in 0..8 {
+            world.now += Duration::seconds(1);
+            controllers::step(&mut world);
+            network::step(&mut world);
+        }
+        world.begin = world.now;
+        let pods: Vec<String> = world.objects.pods.keys().cloned().collect();
+        world.prometheus.remember_an_hour(&pods, NAME, world.now);
+        Self {
+            script: std::sync::Arc::new(script.clone()),
+            world,
+            operator: Operator::default(),
+            checks,
+            log: Log::default(),
+            place: 0,
+            since: None,
+            last_write: 0,
+            ended_at: None,
+            crash_after: None,
+            outage: 0,
+            writes: 0,
+            rests: true,
+            slack: 0,
+        }
+    }
+
+    /// The operator's reads lag so many writes from now on.
+    #[must_use]
+    pub fn with_stale_reads(mut self, lag: usize) -> Self {
+        self.operator.lag = lag;
+        self.slack = 5;
+        self.world.keeps_past = true;
+        self.checks.blindfold = true;
+        self
+    }
+
+    /// The operator dies after so many more writes, and is back after so many seconds.
+    #[must_use]
+    pub fn with_crash(mut self, after: usize, outage: i64) -> Self {
+        self.crash_after = Some(after);
+        self.outage = outage;
+        self.slack = 3 * outage;
+        self
+    }
+
+    /// Writes of the operator so far.
+    pub fn writes(&self) -> usize {
+        self.writes
+    }
+
+    /// The log so far.
+    pub fn log(&self) -> String {
+        let mut out = self.log.lines.join("\n");
+        out.push('\n');
+        out
+    }
+
+    /// Whether the run is over.
+    pub fn over(&self) -> bool {
+        self.ended_at.is_some_and(|ended| {
+            let now = self.world.elapsed();
+            self.script.unsettled || now - self.last_write.max(ended) >= QUIET
+        })
+    }
+
+    /// One second.
+    ///
+    /// # Errors
+    /// When a promise is broken or something that the script expects does not come.
+    pub fn second(&mut self) -> Result<(), Trouble> {
+        self.world.now += Duration::seconds(1);
+        self.people()?;
+        controllers::step(&mut self.world);
+        network::step(&mut self.world);
+        let alive = self.operator.dead_until.is_none_or(|t| self.world.now >= t);
+        if alive {
+            self.operator.dead_until = None;
+            self.operate()?;
+        }
+        traffic::step(&mut self.world);
+        prometheus::scrape(&mut self.world);
+        if alive
+            && self.rests
+            && self.operator.dead_until.is_none()
+            && self.operator.lag == 0
+            && !self.world.status_refused
+        {
+            self.checks.at_rest_of_second(&self.world);
+        }
+        self.log.second(&self.world);
+        self.verdict()?;
+        let late = self.ended_at.is_some_and(|ended| self.world.elapsed() - ended > SETTLES_WITHIN);
+        if late && !self.over() {
+            return Err(self.trouble("I10: it does not settle"));
+        }
+        Ok(())
+    }
+
+    /// The whole script, and until nothing moves any more.
+    ///
+    /// # Errors
+    /// As for a second.
+    pub fn run(&mut self) -> Result<End, Trouble> {
+        while !self.over() {
+            self.second()?;
+        }
+        self.finish()
+    }
+
+    /// The last checks, and how it ended.
+    ///
+    /// # Errors
+    /// When a promise is broken.
+    pub fn finish(&mut self) -> Result<End, Trouble> {
+        if !self.script.unsettled {
+            self.checks.at_the_end(&self.world);
+        }
+        self.verdict()?;
+        let ledger = &self.world.ledger;
+        let served: Vec<String> =
+            ledger.served.iter().map(|(v, s)| format!("{v} {} ({} bad)", s.requests, s.bad)).collect();
+        let lost = ledger.lost();
+        self.log.say(&self.world, format!("served: {}; failed for no version: {lost}", served.join(", ")));
+        Ok(end(&self.world))
+    }
+
+    fn trouble(&self, what: impl Into<String>) -> Trouble {
+        Trouble { at: self.world.elapsed(), what: what.into() }
+    }
+
+    fn verdict(&self) -> Result<(), Trouble> {
+        self.checks.found.first().map_or(Ok(()), |first| Err(self.trouble(first.clone())))
+    }
+
+    /// The lines of the script whose time has come.
+    fn people(&mut self) -> Result<(), Trouble> {
+        let script = std::sync::Arc::clone(&self.script);
+        let mut acted = false;
+        while let Some(line) = script.lines.get(self.place) {
+            let now = self.world.elapsed();
+            // What follows from an act is looked at a second later.
+            let early = acted && !matches!(line.step, Step::Do(_));
+            if now < line.at || early {
+                return Ok(());
+            }
+            let since = *self.since.get_or_insert(now);
+            let done = match &line.step {
+                Step::Do(command) => {
+                    self.log.say(&self.world, format!("* {}", line.text));
+                    self.happen(command);
+                    acted = true;
+                    true
+                }
+                Step::Wait(span) => now - since >= *span,
+                Step::Expect(what, within) => {
+                    let holds = what.holds(&self.world, &self.log.told);
+                    if !holds && now - since >= *within + self.slack {
+                        return Err(self.trouble(format!("line {}: not so: {}", line.number, line.text)));
+                    }
+                    if holds {
+                        self.log.say(&self.world, format!("= {}", line.text));
+                    }
+                    holds
+                }
+                Step::Keep(what, span) => {
+                    if !what.holds(&self.world, &self.log.told) {
+                        return Err(
+                            self.trouble(format!("line {}: no longer so: {}", line.number, line.text))
+                        );
+                    }
+                    let over = now - since >= *span;
+                    if over {
+                        self.log.say(&self.world, format!("= {}", line.text));
+                    }
+                    over
+                }
+            };
+            if !done {
+                return Ok(());
+            }
+            self.place += 1;
+            self.since = None;
+        }
+        self.ended_at.get_or_insert(self.world.elapsed());
+        Ok(())
+    }
+
+    fn happen(&mut self, command: &Command) {
+        match command {
+            Command::Kill(span) => {
+                let lag = self.operator.lag;
+                self.operator = Operator { lag, ..Operator::default() };
+                self.operator.dead_until = Some(self.world.now + Duration::seconds(*span));
+            }
+            Command::Allow(word) => drop(self.checks.allowed.insert(word.clone())),
+            Command::RouteCandidate(..) | Command::RouteReapply(_) | Command::SelectorReset(..) => {
+                self.checks.foreign = Some(self.world.now.timestamp());
+            }
+            _ => {}
+        }
+        people::perform(&mut self.world, command);
+    }
+
+    /// The operator's passes of this second, until it has nothing to do.
+    fn operate(&mut self) -> Result<(), Trouble> {
+        self.rests = true;
+        for _ in 0..PASSES {
+            let due: Vec<String> =
+                operator::rollouts(&self.world).into_iter().filter(|r| self.is_due(r)).collect();
+            if due.is_empty() {
+                return Ok(());
+            }
+            for rollout in due {
+                self.pass(&rollout);
+                if self.operator.dead_until.is_some() || !self.checks.found.is_empty() {
+                    return Ok(());
+                }
+            }
+        }
+        Err(self.trouble("I10: a hot loop"))
+    }
+
+    fn is_due(&self, rollout: &str) -> bool {
+        let woken = self.operator.wake.get(rollout).is_some_and(|t| *t <= self.world.now);
+        let (at, _) = self.world.seen(self.operator.lag);
+        woken || self.operator.seen.get(rollout) != Some(&at)
+    }
+
+    fn pass(&mut self, rollout: &str) {
+        let Some(pass) = operator::look(&self.world, &self.operator, rollout) else { return };
+        self.checks.plan(&self.world, &pass);
+        if !self.checks.found.is_empty() {
+            return;
+        }
+        let (done, crashed) = self.carry_out(&pass);
+        if crashed {
+            let lag = self.operator.lag;
+            self.operator = Operator { lag, ..Operator::default() };
+            self.operator.dead_until =
+                (self.outage > 0).then(|| self.world.now + Duration::seconds(self.outage));
+            return;
+        }
+        match done {
+            Ok(()) => {
+                self.checks.after_pass(&self.world, &pass);
+                self.log.pass(&self.world, &pass);
+                self.operator.seen.insert(rollout.to_owned(), pass.at);
+                match pass.plan.requeue {
+                    Some(after) => {
+                        self.operator.wake.insert(rollout.to_owned(), self.world.now + after);
+                    }
+                    None => drop(self.operator.wake.remove(rollout)),
+                }
+            }
+            Err(refused) => self.refused(rollout, &refused),
+        }
+    }
+
+    fn carry_out(&mut self, pass: &Pass) -> (Result<(), Refused>, bool) {
+        let Self { world, operator, checks, log, crash_after, last_write, writes, .. } = self;
+        let mut before = Before::of(world);
+        let mut crashed = false;
+        let done = operator::carry_out(world, operator, pass, &mut |world, write: &Write| {
+            checks.after_write(&before, world, pass, write);
+            log.write(world, pass, write);
+            before = Before::of(world);
+            *last_write = world.elapsed();
+            *writes += 1;
+            if let Some(left) = crash_after {
+                *left = left.saturating_sub(1);
+                crashed = *left == 0;
+            }
+            !crashed && checks.found.is_empty()
+        });
+        if crashed {
+            *crash_after = None;
+        }
+        (done, crashed)
+    }
+
+    /// A conflict means that the world has moved: look again at once. Anything else: after a second.
+    fn refused(&mut self, rollout: &str, refused: &Refused) {
+        self.log.say(&self.world, format!("  x {refused}"));
+        match refused {
+            Refused::Conflict(_) if self.operator.lag == 0 => drop(self.operator.seen.remove(rollout)),
+            Refused::Conflict(_) | Refused::NotFound(_) | Refused::Unavailable(_) => {
+                self.rests = false;
+                let (at, _) = self.world.seen(self.operator.lag);
+                self.operator.seen.insert(rollout.to_owned(), at);
+                self.operator.wake.insert(rollout.to_owned(), self.world.now + Duration::seconds(1));
+            }
+        }
+    }
+
+    /// One number for all that decides how the run goes on: two runs with the same one have the same future.
+    pub fn digest(&self, prints: &mut Marks) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.world.objects.digest(&mut prints.0).hash(&mut hasher);
+        self.world.prometheus.digest().hash(&mut hasher);
+        let ledger: Vec<_> = self.world.ledger.last.iter().collect();
+        format!("{:?} {:?} {:?}", self.world.shares.carried(), ledger, self.world.gateway.known)
+            .hash(&mut hasher);
+        (self.place, self.since, self.world.elapsed(), self.last_write).hash(&mut hasher);
+        format!("{:?} {:?}", self.operator.wake, self.operator.dead_until).hash(&mut hasher);
+        hasher.finish()
+    }
+}
+
+/// Keeps the hashes of objects between digests.
+#[derive(Clone, Debug, Default)]
+pub struct Marks(Prints);
+
+fn end(world: &World) -> End {
+    let mut out = BTreeMap::new();
+    for (name, rollout) in &world.objects.rollouts {
+        let status = rollout.status.clone().unwrap_or_default();
+        let rejected: Vec<_> = status.rejected.iter().map(|r| (&r.version, &r.reason, r.retried)).collect();
+        let active = status.active.as_ref().map(|a| (a.version.as_str(), a.slot));
+        out.insert(format!("rollout {name}"), format!("{:?} {active:?} rejected {rejected:?}", status.phase));
+    }
+    for (name, deployment) in &world.objects.deployments {
+        let json = json_of(deployment.as_ref());
+        let version = json["metadata"]["annotations"]["understudy.dev/version"].clone();
+        out.insert(format!("deployment {name}"), format!("{} {version}", json["spec"]["replicas"]));
+    }
+    for (name, service) in &world.objects.services {
+        out.insert(format!("service {name}"), json_of(service.as_ref())["spec"]["selector"].to_string());
+    }
+    for (name, route) in &world.objects.routes {
+        out.insert(format!("route {name}"), route["spec"]["rules"].to_string());
+    }
+    End(out)
+}
