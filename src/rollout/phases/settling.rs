@@ -140,19 +140,20 @@ fn the_route(d: &mut Draft<'_>) {
     companions(d, &settling);
 }
 
-/// Step 3: our Service selects the idle slot; the warm route goes after the drain.
+/// Step 3: after the drain our Service selects the idle slot and the warm route goes. Not before: data planes take
+/// endpoints sooner than routes, so for a moment they still send requests to our Service (seen: 503 for 80 ms).
 fn companions(d: &mut Draft<'_>, settling: &Settling) {
     if !route::restore(d) {
         return;
     }
-    let active = world::active_slot(&d.status);
-    let pointed = selectors::candidate_service(d, active.next());
     let until = settling.since + drain(d, settling.old_slot);
     if d.now() < until {
         d.wait("the last requests to the old version to end");
         d.wake_at(until);
         return;
     }
+    let active = world::active_slot(&d.status);
+    let pointed = selectors::candidate_service(d, active.next());
     if !(pointed && route::remove_warm(d)) {
         d.wait("our own route to go");
         return;
