@@ -33,8 +33,9 @@ prerequisites:
 	else echo "install what is missing: sudo apt-get install --no-install-recommends$$missing"; exit 1; fi
 
 demo: prerequisites ## Release good and bad model versions and watch (KEEP=1 leaves the lab running)
-	$(CARGO) build --workspace --bins
-	$(CARGO) run -q -p understudy-lab -- demo $(if $(KEEP),--keep)
+	@echo "demo: building the operator and the lab's own programs (several minutes the first time) ..."
+	@$(CARGO) build --workspace --bins
+	@$${CARGO_TARGET_DIR:-target}/debug/lab demo $(if $(KEEP),--keep) $(ARGS)
 
 test: prerequisites lint doc unit lab-test ## Everything that has to hold
 
