@@ -8,6 +8,7 @@
 
 mod check;
 mod controllers;
+mod end;
 mod expect;
 mod fields;
 mod log;
@@ -23,5 +24,6 @@ mod setup;
 mod traffic;
 mod world;
 
-pub use run::{End, Marks, Simulation, Trouble};
+pub use end::End;
+pub use run::{Marks, Simulation, Trouble};
 pub use script::{Script, ScriptError};

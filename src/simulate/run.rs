@@ -1,18 +1,17 @@
 //! The run of a script, second by second.
 
-use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use chrono::Duration;
 use thiserror::Error;
 
 use super::check::{Before, Checks};
+use super::end::{End, end};
 use super::log::Log;
 use super::objects::Prints;
 use super::operator::{self, Operator, Pass, Write};
 use super::script::{Command, Script, Step};
 use super::server::Refused;
-use super::setup::json_of;
 use super::world::{NAME, World};
 use super::{controllers, network, people, prometheus, setup, traffic};
 
@@ -32,10 +31,6 @@ pub struct Trouble {
     /// What it is.
     pub what: String,
 }
-
-/// How a run ended: what must be the same however often the operator died on the way.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct End(pub BTreeMap<String, String>);
 
 /// A script under way. A copy goes on by itself from the same moment.
 #[derive(Clone, Debug)]
@@ -380,25 +375,3 @@ impl Simulation {
 /// Keeps the hashes of objects between digests.
 #[derive(Clone, Debug, Default)]
 pub struct Marks(Prints);
-
-fn end(world: &World) -> End {
-    let mut out = BTreeMap::new();
-    for (name, rollout) in &world.objects.rollouts {
-        let status = rollout.status.clone().unwrap_or_default();
-        let rejected: Vec<_> = status.rejected.iter().map(|r| (&r.version, &r.reason, r.retried)).collect();
-        let active = status.active.as_ref().map(|a| (a.version.as_str(), a.slot));
-        out.insert(format!("rollout {name}"), format!("{:?} {active:?} rejected {rejected:?}", status.phase));
-    }
-    for (name, deployment) in &world.objects.deployments {
-        let json = json_of(deployment.as_ref());
-        let version = json["metadata"]["annotations"]["understudy.dev/version"].clone();
-        out.insert(format!("deployment {name}"), format!("{} {version}", json["spec"]["replicas"]));
-    }
-    for (name, service) in &world.objects.services {
-        out.insert(format!("service {name}"), json_of(service.as_ref())["spec"]["selector"].to_string());
-    }
-    for (name, route) in &world.objects.routes {
-        out.insert(format!("route {name}"), route["spec"]["rules"].to_string());
-    }
-    End(out)
-}
