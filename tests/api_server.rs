@@ -207,6 +207,20 @@ async fn a_route_that_somebody_else_wrote_is_not_overwritten() {
 }
 
 #[tokio::test]
+async fn a_status_that_the_gateway_wrote_meanwhile_holds_no_rollback_up() {
+    let world = World::new();
+    let plan = world.rollback();
+    let observed = Observed { route: world.api.get(ROUTE), ..world.observed() };
+    let mut route = world.api.get(ROUTE).unwrap();
+    route["status"] = json!({"parents": []});
+    world.api.put(ROUTE, route);
+    carry_out(&world.ctx, &observed, &plan, Instant::now()).await.unwrap();
+    assert_eq!(world.backends(), json!([{"name": "m"}]));
+    let requests = world.api.requests();
+    assert_eq!(requests[1..4], ["patch httproutes/m", "get httproutes/m", "patch httproutes/m"]);
+}
+
+#[tokio::test]
 async fn a_status_that_cannot_be_written_holds_no_rollback_up() {
     let world = World::new();
     world.api.fail("patch modelrollouts/m/status", 500);

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use super::error::{Class, Why, WriteError, resource_of};
 use super::lease::Fence;
 use super::raw::{self, Raw};
+use super::rebase;
 use super::shelf::Key;
 use super::store::Store;
 use super::stores::Stores;
@@ -45,7 +46,7 @@ impl Writer {
     }
 
     /// Carries out one action for a rollout. An object that is there already as wanted, or gone already, is no error.
-    /// Returns the rollout as it then is, if the action wrote it.
+    /// Returns the rollout as it then is, if the action wrote it. `base` is the object that a patch was made from.
     ///
     /// # Errors
     /// When the API server refuses, does not answer within the deadline, or the object is not the one that was meant.
@@ -53,6 +54,7 @@ impl Writer {
         &self,
         rollout: &ModelRollout,
         action: &Action,
+        base: Option<&Value>,
         deadline: Duration,
     ) -> Result<Option<ModelRollout>, WriteError> {
         let (verb, resource) = resource_of(action);
@@ -74,7 +76,7 @@ impl Writer {
             }
             Action::PatchService { patch, .. } => {
                 let api: Api<Service> = self.api(&key);
-                self.json_patch(&target, &self.stores.services, api, patch).await
+                self.json_patch(&target, &self.stores.services, &api, (patch, base)).await
             }
             Action::DeleteService { uid, .. } => {
                 self.delete(&target, &self.stores.services, self.api::<Service>(&key), uid).await
@@ -84,7 +86,7 @@ impl Writer {
                 self.create(&target, &self.stores.routes, self.routes(&key), &wanted).await
             }
             Action::PatchRoute { patch, .. } => {
-                self.json_patch(&target, &self.stores.routes, self.routes(&key), patch).await
+                self.json_patch(&target, &self.stores.routes, &self.routes(&key), (patch, base)).await
             }
             Action::DeleteRoute { uid, .. } => {
                 self.delete(&target, &self.stores.routes, self.routes(&key), uid).await
@@ -211,22 +213,33 @@ impl Writer {
         Ok(())
     }
 
+    /// A gateway writes its status into a route a few milliseconds after each change of it. A patch that only such a write
+    /// has overtaken still means what it meant, so it is made again, once, for the object as it now is.
     async fn json_patch<K>(
         &self,
         target: &Target<'_>,
         store: &Store<K>,
-        api: Api<K>,
-        patch: &json_patch::Patch,
+        api: &Api<K>,
+        (patch, base): (&json_patch::Patch, Option<&Value>),
     ) -> Result<(), WriteError>
     where
-        K: Resource + DeserializeOwned + Clone + std::fmt::Debug,
+        K: Resource + Serialize + DeserializeOwned + Clone + std::fmt::Debug,
     {
-        let params = patch_params();
-        let patch = Patch::<Value>::Json(patch.clone());
-        match self.call(target, api.patch(&target.key.name, &params, &patch)).await {
-            Ok(new) => store.put(&new.meta().clone(), new),
-            Err(error) => return Err(self.look_again(target, store, &api, error).await),
+        let send = |patch: json_patch::Patch| async move {
+            let patch = Patch::<Value>::Json(patch);
+            self.call(target, api.patch(&target.key.name, &patch_params(), &patch)).await
+        };
+        let mut answer = send(patch.clone()).await;
+        if let Err(error) = answer {
+            let error = self.look_again(target, store, api, error).await;
+            let found = store.get(target.key).filter(|_| error.class() == Class::Stale);
+            match found.and_then(|found| rebase::onto(patch, base?, &serde_json::to_value(&*found).ok()?)) {
+                Some(rebased) => answer = send(rebased).await,
+                None => return Err(error),
+            }
         }
+        let new = answer?;
+        store.put(&new.meta().clone(), new);
         Ok(())
     }
 

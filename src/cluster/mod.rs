@@ -11,6 +11,7 @@ pub mod merge;
 mod meter;
 pub mod raw;
 pub mod rbac;
+mod rebase;
 pub mod rows;
 pub mod shelf;
 pub mod status;

@@ -19,6 +19,9 @@ use crate::rollout::{Observed, decide};
 /// Longest wait for all answers of a pass; an interval that is shorter bounds it too.
 const LONGEST: Duration = Duration::from_secs(5);
 
+/// How often is looked, while answers are waited for, whether something is to be done without them.
+const GLANCE: Duration = Duration::from_millis(250);
+
 /// The world with the answers to the questions. Asking takes time, so the world is looked at again afterwards: what
 /// happened meanwhile counts. `None` when the rollout is gone by then. Without questions nothing is sent.
 ///
@@ -40,7 +43,7 @@ pub async fn answered(
     let answers = loop {
         tokio::select! {
             answers = &mut asking => break answers,
-            () = bell.notified() => {
+            () = told_or_due(bell) => {
                 let present = gather::gather(ctx, key, Utc::now())?;
                 if !decide(&present).actions.is_empty() {
                     return Some(present);
@@ -50,6 +53,11 @@ pub async fn answered(
     };
     ctx.metrics.queried(began.elapsed());
     Some(Observed { answers, ..gather::gather(ctx, key, Utc::now())? })
+}
+
+/// A change, or a moment in which a timer of the plan may have come.
+async fn told_or_due(bell: &Notify) {
+    let _ = tokio::time::timeout(GLANCE, bell.notified()).await;
 }
 
 async fn ask(ctx: &Context, questions: Vec<Question>, deadline: Duration) -> Answers {

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
+use serde_json::Value;
 
 use super::context::Context;
 use super::error::Error;
@@ -103,7 +104,8 @@ impl Pass<'_> {
             self.ctx.writer.confirm(known, self.deadline).await?;
             self.confirmed = true;
         }
-        let written = self.ctx.writer.act(known, action, self.deadline).await?;
+        let base = base_of(self.observed, action);
+        let written = self.ctx.writer.act(known, action, base.as_ref(), self.deadline).await?;
         tracing::debug!(%action, "done");
         if written.is_some() {
             self.confirmed = true;
@@ -115,6 +117,25 @@ impl Pass<'_> {
             self.ctx.memory.note(&key, |m| m.route_written_at = Some(at));
         }
         Ok(())
+    }
+}
+
+/// The object that a patch was made from.
+fn base_of(observed: &Observed, action: &Action) -> Option<Value> {
+    match action {
+        Action::PatchRoute { .. } if is_users_route(observed, action) => observed.route.clone(),
+        Action::PatchRoute { .. } => observed.warm_route.clone(),
+        Action::PatchService { name, .. } => serde_json::to_value(observed.service(name)?).ok(),
+        Action::SetFinalizers(_)
+        | Action::CreateDeployment(_)
+        | Action::ReplaceDeployment(_)
+        | Action::DeleteDeployment { .. }
+        | Action::Scale { .. }
+        | Action::CreateService(_)
+        | Action::DeleteService { .. }
+        | Action::CreateRoute(_)
+        | Action::DeleteRoute { .. }
+        | Action::RecordOutcome { .. } => None,
     }
 }
 
