@@ -26,7 +26,8 @@ impl fmt::Display for Table {
         }
         writeln!(
             f,
-            "\n{} requests of clients, {} failed, {} of them by no bad version's doing; sent at most {:.0} ms late.",
+            "\n{} requests of clients, {} failed, {} of them by no bad version's doing.\n\
+             Requests left at most {:.0} ms late.",
             self.requests, self.failures, self.outside, self.worst_lag_millis
         )?;
         self.samples.iter().try_for_each(|sample| writeln!(f, "  {sample}"))?;
