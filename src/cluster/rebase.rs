@@ -12,7 +12,7 @@ pub fn onto(patch: &Patch, base: &Value, found: &Value) -> Option<Patch> {
     }
     let mut patch = patch.clone();
     match patch.0.first_mut() {
-        Some(PatchOperation::Replace(guard)) if guard.path.to_string() == "/metadata/resourceVersion" => {
+        Some(PatchOperation::Replace(guard)) if guard.path.as_str() == "/metadata/resourceVersion" => {
             guard.value = found["metadata"]["resourceVersion"].clone();
             Some(patch)
         }
