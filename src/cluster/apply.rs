@@ -4,23 +4,18 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::api::{PatchParams, PostParams};
 use kube::core::NamespaceResourceScope;
 use kube::{Api, Client, Resource};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::error::{Class, Why, WriteError, resource_of};
+use super::error::{Why, WriteError, resource_of};
 use super::lease::Fence;
 use super::raw::{self, Raw};
-use super::rebase;
 use super::shelf::Key;
-use super::store::Store;
 use super::stores::Stores;
-use crate::api::{ModelRollout, RolloutDecision, RolloutDecisionStatus, keys};
+use crate::api::{ModelRollout, keys};
 use crate::rollout::Action;
 
 /// Writes to the API server. What the server answers is put into the stores, so the next pass sees it.
@@ -120,190 +115,6 @@ impl Writer {
             Err(_) => Err(target.error(Why::Deadline(target.deadline))),
         }
     }
-
-    /// What is true after a refusal because the object has changed: the next pass must not plan on the same old view,
-    /// however far the watch lags.
-    pub(super) async fn look_again<K>(
-        &self,
-        target: &Target<'_>,
-        store: &Store<K>,
-        api: &Api<K>,
-        error: WriteError,
-    ) -> WriteError
-    where
-        K: Resource + DeserializeOwned + Clone + std::fmt::Debug,
-    {
-        if error.class() == Class::Stale {
-            match self.call(target, api.get_opt(&target.key.name)).await {
-                Ok(Some(found)) => store.put(&found.meta().clone(), found),
-                Ok(None) => {
-                    if let Some(known) = store.get(target.key) {
-                        store.remove(known.meta());
-                    }
-                }
-                Err(error) => tracing::debug!(%error, "the object that has changed could not be read"),
-            }
-        }
-        error
-    }
-
-    async fn create<K>(
-        &self,
-        target: &Target<'_>,
-        store: &Store<K>,
-        api: Api<K>,
-        wanted: &K,
-    ) -> Result<(), WriteError>
-    where
-        K: Resource + Serialize + DeserializeOwned + Clone + std::fmt::Debug,
-    {
-        let params = post();
-        let made = match self.call(target, api.create(&params, wanted)).await {
-            Ok(made) => made,
-            Err(error) if error.code() == Some(409) => {
-                // An answer that was lost, or somebody else's object: ours carries the mark of this rollout.
-                let found = self.call(target, api.get(&target.key.name)).await?;
-                let (ours, theirs) = (mark(wanted), mark(&found));
-                store.put(&found.meta().clone(), found);
-                if ours.is_none() || ours != theirs {
-                    return Err(target.error(Why::Changed("the name is taken by another object".into())));
-                }
-                return Ok(());
-            }
-            Err(error) => return Err(error),
-        };
-        store.put(&made.meta().clone(), made);
-        Ok(())
-    }
-
-    async fn replace(&self, target: &Target<'_>, wanted: &Deployment) -> Result<(), WriteError> {
-        let api: Api<Deployment> = self.api(target.key);
-        let params = post();
-        match self.call(target, api.replace(&target.key.name, &params, wanted)).await {
-            Ok(new) => self.stores.deployments.put(&new.metadata.clone(), new),
-            Err(error) => return Err(self.look_again(target, &self.stores.deployments, &api, error).await),
-        }
-        Ok(())
-    }
-
-    async fn delete<K>(
-        &self,
-        target: &Target<'_>,
-        store: &Store<K>,
-        api: Api<K>,
-        uid: &str,
-    ) -> Result<(), WriteError>
-    where
-        K: Resource + DeserializeOwned + Clone + std::fmt::Debug,
-    {
-        let params = DeleteParams {
-            preconditions: Some(Preconditions { uid: Some(uid.to_owned()), resource_version: None }),
-            ..DeleteParams::background()
-        };
-        let held = |k: &K| k.meta().finalizers.as_ref().is_some_and(|f| !f.is_empty());
-        match self.call(target, api.delete(&target.key.name, &params)).await {
-            Ok(answer) => match answer.left().filter(held) {
-                // Finalizers of others keep it a while.
-                Some(going) => store.put(&going.meta().clone(), going),
-                None => store.forget(target.key.clone(), uid),
-            },
-            Err(error) if error.code() == Some(404) => store.forget(target.key.clone(), uid),
-            Err(error) => return Err(error),
-        }
-        Ok(())
-    }
-
-    /// A gateway writes its status into a route a few milliseconds after each change of it. A patch that only such a write
-    /// has overtaken still means what it meant, so it is made again, once, for the object as it now is.
-    async fn json_patch<K>(
-        &self,
-        target: &Target<'_>,
-        store: &Store<K>,
-        api: &Api<K>,
-        (patch, base): (&json_patch::Patch, Option<&Value>),
-    ) -> Result<(), WriteError>
-    where
-        K: Resource + Serialize + DeserializeOwned + Clone + std::fmt::Debug,
-    {
-        let send = |patch: json_patch::Patch| async move {
-            let patch = Patch::<Value>::Json(patch);
-            self.call(target, api.patch(&target.key.name, &patch_params(), &patch)).await
-        };
-        let mut answer = send(patch.clone()).await;
-        if let Err(error) = answer {
-            let error = self.look_again(target, store, api, error).await;
-            let found = store.get(target.key).filter(|_| error.class() == Class::Stale);
-            match found.and_then(|found| rebase::onto(patch, base?, &serde_json::to_value(&*found).ok()?)) {
-                Some(rebased) => answer = send(rebased).await,
-                None => return Err(error),
-            }
-        }
-        let new = answer?;
-        store.put(&new.meta().clone(), new);
-        Ok(())
-    }
-
-    async fn scale(&self, target: &Target<'_>, replicas: i32) -> Result<(), WriteError> {
-        let api: Api<Deployment> = self.api(target.key);
-        let patch = Patch::Merge(json!({"spec": {"replicas": replicas}}));
-        let params = patch_params();
-        let scale = self.call(target, api.patch_scale(&target.key.name, &params, &patch)).await?;
-        // The answer is a Scale. The Deployment as it now is: new count, new generation, same status.
-        if let Some(known) = self.stores.deployments.get(target.key)
-            && known.metadata.uid == scale.metadata.uid
-        {
-            let mut new = Deployment::clone(&known);
-            new.metadata.resource_version = scale.metadata.resource_version;
-            if let Some(spec) = new.spec.as_mut()
-                && spec.replicas != Some(replicas)
-            {
-                spec.replicas = Some(replicas);
-                new.metadata.generation = new.metadata.generation.map(|g| g + 1);
-            }
-            self.stores.deployments.put(&new.metadata.clone(), new);
-        }
-        Ok(())
-    }
-
-    async fn finalizers(
-        &self,
-        target: &Target<'_>,
-        rollout: &ModelRollout,
-        list: &[String],
-    ) -> Result<Option<ModelRollout>, WriteError> {
-        let meta = &rollout.metadata;
-        let patch = Patch::Merge(json!({"metadata": {
-            "uid": meta.uid, "resourceVersion": meta.resource_version, "finalizers": list,
-        }}));
-        let api: Api<ModelRollout> = self.api(target.key);
-        let params = patch_params();
-        let gone = || {
-            self.stores.rollouts.forget(target.key.clone(), meta.uid.as_deref().unwrap_or_default());
-            Ok(None)
-        };
-        match self.call(target, api.patch(&target.key.name, &params, &patch)).await {
-            Ok(new) if list.is_empty() && new.metadata.deletion_timestamp.is_some() => gone(),
-            Ok(new) => {
-                self.stores.rollouts.put(&new.metadata, new.clone());
-                Ok(Some(new))
-            }
-            Err(error) if error.code() == Some(404) => gone(),
-            Err(error) => Err(self.look_again(target, &self.stores.rollouts, &api, error).await),
-        }
-    }
-
-    async fn outcome(&self, target: &Target<'_>, status: &RolloutDecisionStatus) -> Result<(), WriteError> {
-        let patch = Patch::Merge(json!({ "status": status }));
-        let api: Api<RolloutDecision> = self.api(target.key);
-        let params = patch_params();
-        match self.call(target, api.patch_status(&target.key.name, &params, &patch)).await {
-            Ok(new) => self.stores.decisions.put(&new.metadata.clone(), new),
-            // A decision that was deleted needs no outcome.
-            Err(error) if error.code() == Some(404) => {}
-            Err(error) => return Err(error),
-        }
-        Ok(())
-    }
 }
 
 impl Target<'_> {
@@ -316,14 +127,6 @@ impl Target<'_> {
             why,
         }
     }
-}
-
-/// Which rollout an object belongs to, and which template it was made from.
-fn mark<K: Resource>(object: &K) -> Option<(String, Option<String>)> {
-    let meta = object.meta();
-    let uid = meta.labels.as_ref().and_then(|l| l.get(keys::ROLLOUT_UID))?;
-    let hash = meta.annotations.as_ref().and_then(|a| a.get(keys::TEMPLATE_HASH));
-    Some((uid.clone(), hash.cloned()))
 }
 
 fn object_name(rollout: &str, action: &Action) -> String {

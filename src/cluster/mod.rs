@@ -19,6 +19,8 @@ pub mod store;
 pub mod stores;
 pub mod topics;
 mod watch;
+mod write;
+mod write_own;
 
 pub use apply::Writer;
 pub use error::{Class, WriteError};

@@ -6,7 +6,7 @@ use serde_json::Value;
 /// The patch for the object as it now is, if since `base` only its status was written. `None` when anything else has
 /// changed, or when the patch says who owns which field, which every write changes.
 pub fn onto(patch: &Patch, base: &Value, found: &Value) -> Option<Patch> {
-    let owners = |op: &PatchOperation| op.path().to_string().starts_with("/metadata/managedFields");
+    let owners = |op: &PatchOperation| op.path().as_str().starts_with("/metadata/managedFields");
     if substance(base) != substance(found) || patch.0.iter().any(owners) {
         return None;
     }

@@ -2,5 +2,6 @@
 
 pub mod log;
 pub mod metrics;
+mod series;
 
 pub use metrics::Metrics;
