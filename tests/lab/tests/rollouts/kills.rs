@@ -1,0 +1,110 @@
+//! The operator is killed outright. Whoever comes after it reaches the same end, and looks before it raises anything.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use understudy::api::Phase;
+
+use crate::manifests;
+use crate::space::Space;
+use crate::world::World;
+
+/// Killed once in every phase of one promotion: it is promoted, and no request fails.
+pub async fn killed_in_every_phase_of_a_promotion(world: &World) -> Result<()> {
+    let space = Space::new(world, "killed").await?;
+    let mut rollout = manifests::rollout("killed");
+    rollout["spec"]["strategy"]["shadow"] = json!({"percent": 100, "duration": "3s", "minRequests": 100});
+    space.adopt(&rollout).await?;
+    let load = space.load(150.0).await?;
+    space.release("1.1.0").await?;
+    for phase in [Phase::Preparing, Phase::Shadow, Phase::Canary, Phase::Watching, Phase::Settling] {
+        space.wait_phase(phase).await?;
+        world.operator()?.kill9();
+        world.restart_operator().await?;
+    }
+    space.wait_active("1.1.0").await?;
+    space.ensure_route_untouched().await?;
+    let report = space.ensure_no_failures(load, &[]).await?;
+    let phases: Vec<String> = space.status().history.iter().map(|entry| entry.to.clone()).collect();
+    let mut once = phases.clone();
+    once.dedup();
+    ensure!(phases == once, "a transition is recorded twice: {phases:?}");
+    space.note(&format!(
+        "killed 5 times: {} requests, {} failed; {phases:?}",
+        report.requests, report.failures
+    ));
+    space.done().await
+}
+
+/// Killed on the way back: the version is turned down all the same.
+pub async fn killed_while_rolling_back(world: &World) -> Result<()> {
+    let space = Space::adopted(world, "killedback").await?;
+    let load = space.load(120.0).await?;
+    space.release("1.7.0").await?;
+    space.wait_phase(Phase::RollingBack).await?;
+    world.operator()?.kill9();
+    world.restart_operator().await?;
+    space.wait_rejected("1.7.0").await?;
+    space.ensure_route_untouched().await?;
+    space.ensure_no_failures(load, &["1.7.0"]).await?;
+    let rollbacks = space.status().history.iter().filter(|entry| entry.to == "RollingBack").count();
+    ensure!(rollbacks == 1, "the way back is recorded {rollbacks} times");
+    space.done().await
+}
+
+/// The candidate turns bad and the hold runs out while no operator is there: the share never rises again.
+pub async fn a_restarted_operator_looks_before_it_advances(world: &World) -> Result<()> {
+    let space = Space::new(world, "lookfirst").await?;
+    let mut rollout = manifests::rollout("lookfirst");
+    let refused = json!({"name": "refused", "minSamples": 30,
+        "ratio": {"bad": "http_requests_total{code=~\"4..\"}", "total": "http_requests_total"},
+        "worse": {"ratio": 1.25, "plus": 0.01}, "proof": {"ratio": 2, "plus": 0.1}});
+    rollout["spec"]["analysis"]["metrics"] = json!([refused, manifests::errors()]);
+    rollout["spec"]["strategy"]["canary"]["steps"] =
+        json!([{"weight": 10, "hold": "6s"}, {"weight": 50, "hold": "6s"}]);
+    space.adopt(&rollout).await?;
+    let load = space.load(150.0).await?;
+    space.release("1.1.0").await?;
+    let weighed = |rollout: &understudy::api::ModelRollout| {
+        rollout.status.as_ref()?.weights.filter(|weights| weights.candidate == 10).map(|_| ())
+    };
+    space.rollout.wait("10 % to the candidate", crate::world::RELEASE, weighed).await?;
+    world.operator()?.kill9();
+    let dead = chrono::Utc::now();
+    // Requests that the pods refuse, straight to the candidate's pods, for longer than the hold.
+    let pods = space.pods.serving().into_iter().filter(|pod| pod.version == "1.1.0");
+    let addresses: Vec<_> = pods.map(|pod| pod.address).collect();
+    ensure!(!addresses.is_empty(), "the candidate has no pods");
+    let mut refused = 0;
+    for _ in 0..80 {
+        for address in &addresses {
+            refused += usize::from(nonsense(*address).await? / 100 == 4);
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    ensure!(refused >= 80, "only {refused} requests were refused");
+    world.restart_operator().await?;
+    space.wait_rejected("1.1.0").await?;
+    let route = space.route.versions();
+    let highest = route.iter().filter(|seen| seen.at > dead).map(|seen| seen.object.share.candidate).max();
+    ensure!(highest.is_none_or(|share| share <= 10), "the share rose to {highest:?} after the restart");
+    let entry = space.status().history.iter().rev().find(|e| e.to == "RollingBack").cloned();
+    let entry = entry.context("no way back in the history")?;
+    ensure!(entry.message.starts_with("refused"), "it was taken back for another reason: {}", entry.message);
+    space.ensure_no_failures(load, &[]).await?;
+    space.note(&format!("share never above 10 % after the restart; {}", entry.message));
+    space.done().await
+}
+
+/// Posts what is no image to a pod; the answer's status code.
+async fn nonsense(address: std::net::IpAddr) -> Result<u16> {
+    let mut stream = tokio::net::TcpStream::connect((address, 8080)).await?;
+    let request = "POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}";
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    let code = answer.split(' ').nth(1).context("no answer")?;
+    Ok(code.parse()?)
+}

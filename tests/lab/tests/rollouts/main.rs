@@ -1,0 +1,114 @@
+//! Rollouts on a real cluster: one lab and one operator, each test with a workload in a namespace of its own.
+//!
+//! Tests that leave the operator alone run two at a time; those that kill it or count what it does run by themselves.
+
+mod coming_and_going;
+mod costs;
+mod edits;
+mod kills;
+mod manifests;
+mod promotions;
+mod refusals;
+mod regressions;
+mod space;
+mod world;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Result;
+use libtest_mimic::{Arguments, Failed, Trial};
+use tokio::runtime::Handle;
+use world::World;
+
+/// At once, where the operator is shared.
+const TOGETHER: usize = 2;
+
+fn main() -> ExitCode {
+    if std::env::args().any(|argument| argument == "--list") {
+        let all = together(None).into_iter().chain(alone(None)).collect();
+        return libtest_mimic::run(&Arguments::from_args(), all).exit_code();
+    }
+    match run() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<ExitCode> {
+    if !lab::inside::is_inside() {
+        // Here, where the machine's network is: what is missing is downloaded, built and trained.
+        lab::build::build()?;
+        lab::models::ensure()?;
+    }
+    // The node agent is this program too, with arguments of its own.
+    lab::inside()?;
+    let mut arguments = Arguments::from_args();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(3).enable_all().build()?;
+    let world = Arc::new(runtime.block_on(World::create())?);
+    let with = || Some((Arc::clone(&world), runtime.handle().clone()));
+    arguments.test_threads = Some(TOGETHER);
+    let first = libtest_mimic::run(&arguments, together(with()));
+    arguments.test_threads = Some(1);
+    let second = libtest_mimic::run(&arguments, alone(with()));
+    let failed = first.has_failed() || second.has_failed();
+    if failed {
+        world.print_log();
+    }
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+type Place = Option<(Arc<World>, Handle)>;
+
+macro_rules! trials {
+    ($world:expr; $($module:ident :: $test:ident),* $(,)?) => { vec![$({
+        let world: Place = $world.clone();
+        Trial::test(stringify!($test), move || {
+            let (world, runtime) = world.ok_or("no lab")?;
+            let result = runtime.block_on($module::$test(&world));
+            result.map_err(|error| {
+                // At once, not only when all are through.
+                eprintln!("{}: {error:#}", stringify!($test));
+                Failed::from(format!("{error:#}"))
+            })
+        })
+    }),*] };
+}
+
+fn together(world: Place) -> Vec<Trial> {
+    trials![world;
+        promotions::two_in_a_row_cost_no_request_and_no_pod,
+        coming_and_going::adoption_touches_nothing,
+        regressions::a_wrong_one_is_taken_back_for_its_accuracy,
+        regressions::a_failing_one_is_taken_back_for_its_errors,
+        regressions::a_silent_one_is_taken_back_for_its_silence,
+        edits::more_for_the_candidate_is_corrected,
+        edits::less_for_the_candidate_is_kept_until_resumed,
+        edits::the_route_applied_again_in_each_phase,
+        coming_and_going::deletion_in_mid_canary_leaves_the_namespace_as_it_was,
+        coming_and_going::what_serves_outlives_its_rollout_and_is_taken_over,
+        coming_and_going::the_second_claim_is_stalled,
+        refusals::missing_objects_are_named_until_they_come,
+        refusals::unfit_versions_are_refused_and_put_right,
+        refusals::what_cannot_be_copied_is_refused_and_put_right,
+        refusals::a_template_that_cannot_run_twice_is_refused_and_put_right,
+        refusals::bad_queries_hold_before_any_traffic_moves,
+        refusals::a_route_that_nobody_accepts_holds_before_any_traffic_moves,
+    ]
+}
+
+fn alone(world: Place) -> Vec<Trial> {
+    trials![world;
+        regressions::a_slow_one_is_taken_back_for_its_latency,
+        regressions::an_outright_failure_is_off_the_route_within_three_intervals,
+        costs::an_idle_rollout_costs_nothing,
+        costs::a_weight_step_costs_three_writes,
+        costs::ten_rollouts_fit_into_forty_megabytes,
+        kills::killed_in_every_phase_of_a_promotion,
+        kills::killed_while_rolling_back,
+        kills::a_restarted_operator_looks_before_it_advances,
+    ]
+}

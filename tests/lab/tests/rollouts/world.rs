@@ -1,0 +1,73 @@
+//! What all tests share: the lab, the operator under its own rights, the trained models.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use kube::Client;
+use lab::apply::Applier;
+use lab::audit::Request;
+use lab::process::Process;
+use lab::scenario::{Cluster, OPERATOR_ADDRESS, OPERATOR_USER};
+use lab::{Options, wait::wait_for};
+
+/// Longest wait for anything that does not depend on evidence: many times what it takes on a quiet machine.
+pub const SOON: Duration = Duration::from_secs(60);
+/// Longest wait for the end of a release.
+pub const RELEASE: Duration = Duration::from_secs(180);
+
+/// One lab with one operator.
+pub struct World {
+    cluster: Cluster,
+    /// Applies as the user's own tool.
+    pub applier: Applier,
+}
+
+impl World {
+    /// Brings all of it up. The scenario's own workload, in namespace `base`, serves and is left alone.
+    pub async fn create() -> Result<Self> {
+        let mut cluster = Cluster::create(Options::default(), "base").await?;
+        cluster.start_operator().await?;
+        let applier = Applier::new(cluster.client());
+        Ok(Self { cluster, applier })
+    }
+
+    /// A client with the administrator's rights.
+    pub fn client(&self) -> Client {
+        self.cluster.client()
+    }
+
+    /// The scenario that the world is made of.
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// The operator's process.
+    pub fn operator(&self) -> Result<&Process> {
+        self.cluster.operator.as_ref().context("the operator was not started")
+    }
+
+    /// Starts the killed operator again and waits until it answers.
+    pub async fn restart_operator(&self) -> Result<()> {
+        self.operator()?.restart()?;
+        wait_for("the operator to be ready", SOON, async || {
+            lab::components::healthy(&format!("http://{OPERATOR_ADDRESS}/readyz")).await
+        })
+        .await
+    }
+
+    /// The operator's requests to the API server while `during` runs.
+    pub async fn requests_during(&self, during: impl Future<Output = Result<()>>) -> Result<Vec<Request>> {
+        let audit = self.cluster.lab().context("the lab is this process' own")?.audit()?;
+        during.await?;
+        // The API server writes its log a moment after it answered.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        audit.requests_of(OPERATOR_USER)
+    }
+
+    /// The end of the operator's log, for a failed run.
+    pub fn print_log(&self) {
+        if let Ok(operator) = self.operator() {
+            eprintln!("the end of the operator's log:\n{}", operator.log_tail(60));
+        }
+    }
+}
