@@ -158,7 +158,7 @@ fn preflight(obs: &Observed, found: &Evidence) -> Vec<Question> {
     if found.metrics.is_empty() {
         return metrics
             .iter()
-            .flat_map(|m| arm(obs, found, m, Arm::Stable, found.t0 - HISTORY, found.t0.min(to)))
+            .flat_map(|m| arm(obs, found, m, Arm::Stable, to - HISTORY, to))
             .collect();
     }
     let by_pod = metrics.iter().filter(|m| gateway(m).is_none());

@@ -143,17 +143,20 @@ fn history(d: &Draft<'_>, found: &Evidence, metric: &Metric) -> Result<Counts, (
         }
     }
     let scrape = d.obs.answers.scrape.unwrap_or_else(|| questions::scrape(found));
+    // Up to the question, not to t0: data that came while the candidate was started count too, and it has had no traffic yet.
+    let asked = answers.iter().filter(|(q, _)| q.metric == metric.name && q.arm == Arm::Stable);
+    let until = asked.map(|(q, _)| q.to).max().unwrap_or(found.t0);
     let started = found.pods.stable.iter().filter_map(|p| p.started.map(|t| (p.name.clone(), t))).collect();
     let window = Window {
         interval: HISTORY,
-        until: found.t0,
+        until,
         lookback: sample::lookback(HISTORY, scrape),
         series: &series,
         started: &started,
         discarded: &[],
         birth: Default::default(),
     };
-    let looks = intervals(&Cursor::start(found.t0 - HISTORY), &window);
+    let looks = intervals(&Cursor::start(until - HISTORY), &window);
     if let Some(problem) = looks.problems.first() {
         return Err(("QueryRefused", format!("metric {}: {problem}", metric.name)));
     }

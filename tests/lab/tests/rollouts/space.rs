@@ -242,7 +242,7 @@ impl<'a> Space<'a> {
         let all =
             slices.list(&list).await?.items.into_iter().flat_map(|slice| slice.endpoints.unwrap_or_default());
         let ready = all.filter(|one| one.conditions.as_ref().and_then(|c| c.ready).unwrap_or(true));
-        Ok(ready.filter_map(|one| Some(one.target_ref?.name?)).collect())
+        Ok(ready.filter_map(|one| one.target_ref?.name).collect())
     }
 
     /// Load through the gateway, and a sixth of it to each of the two ways to the Service.
