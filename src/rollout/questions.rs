@@ -156,10 +156,7 @@ fn preflight(obs: &Observed, found: &Evidence) -> Vec<Question> {
     let to = obs.now - scrape(found).min(Duration::seconds(1));
     let metrics = &obs.rollout.spec.analysis.metrics;
     if found.metrics.is_empty() {
-        return metrics
-            .iter()
-            .flat_map(|m| arm(obs, found, m, Arm::Stable, to - HISTORY, to))
-            .collect();
+        return metrics.iter().flat_map(|m| arm(obs, found, m, Arm::Stable, to - HISTORY, to)).collect();
     }
     let by_pod = metrics.iter().filter(|m| gateway(m).is_none());
     by_pod.flat_map(|m| arm(obs, found, m, Arm::Candidate, found.t0, obs.now)).collect()
