@@ -107,6 +107,7 @@ impl World {
             claims: Default::default(),
             endpoints: Default::default(),
             pods: Vec::new(),
+            no_gateway_api: false,
             route: None,
             warm_route: None,
             gateways: Vec::new(),

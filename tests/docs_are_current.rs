@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 /// Functions whose next string literal is a reason.
-const SAYS: [&str; 10] = [
+const SAYS: [&str; 11] = [
     "hold(",
     "stall(",
     "warn(",
@@ -14,6 +14,7 @@ const SAYS: [&str; 10] = [
     "Cause::leave(",
     "reason: ",
     "Finding::no(",
+    "Some((",
     "Some((signal",
     "Wanted::Refused((",
 ];

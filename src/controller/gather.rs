@@ -64,6 +64,7 @@ pub fn gather(ctx: &Context, key: &Key, now: DateTime<Utc>) -> Option<Observed> 
         claims: claims(stores, namespace),
         endpoints: endpoints(stores, namespace),
         pods: pods(stores, namespace, &origin_name),
+        no_gateway_api: stores.routes.progress.is_absent(),
         gateways: route.as_ref().map(|r| gateways(stores, r, namespace)).unwrap_or_default(),
         route,
         warm_route: warm.map(|r| r.value.clone()),

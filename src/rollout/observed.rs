@@ -43,6 +43,8 @@ pub struct Observed {
     pub endpoints: BTreeMap<String, Vec<Endpoint>>,
     /// Pods of the origin and the slots.
     pub pods: Vec<PodFacts>,
+    /// The API server does not know HTTPRoutes: the Gateway API is not installed.
+    pub no_gateway_api: bool,
     /// The user's HTTPRoute, raw.
     pub route: Option<Value>,
     /// Our warm route (or whatever has its name), raw.

@@ -17,6 +17,9 @@ const CORRECT_SLOWLY: Duration = Duration::seconds(10);
 /// A raise that was decided longer ago and not carried out (the controller died in between) is looked at afresh.
 const STALE_INTENT: Duration = Duration::seconds(5);
 
+/// How often is looked whether the Gateway API has been installed.
+const LOOK_FOR_GATEWAY_API: Duration = Duration::seconds(10);
+
 /// How the route stands to what was decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kept {
@@ -43,17 +46,41 @@ pub fn originals(d: &Draft<'_>) -> Originals {
     d.obs.warm_route.as_ref().and_then(warm_route::originals_of).unwrap_or_default()
 }
 
+/// Why there is no route that could be split: a reason, and what to do.
+pub fn missing(d: &mut Draft<'_>) -> Option<(&'static str, String)> {
+    let (route, service) = (world::route_name(d.obs), &d.spec().traffic.service);
+    match world::reading(d.obs) {
+        Some(reading) if reading.rules > 0 => None,
+        Some(_) => {
+            let message =
+                format!("HTTPRoute {route} has no rule with a backendRef to Service {service}; add one");
+            Some(("RouteMissing", message))
+        }
+        None if d.obs.no_gateway_api => {
+            // A kind that appears brings no object with it, so nothing else would tell of it.
+            d.wake_in(LOOK_FOR_GATEWAY_API);
+            let message = format!(
+                "the API server does not know HTTPRoutes (gateway.networking.k8s.io/v1), so HTTPRoute {route} cannot exist; \
+                 install the Gateway API's CRDs (its standard channel) and a gateway that serves them"
+            );
+            Some(("GatewayAPIMissing", message))
+        }
+        None => {
+            let message = format!(
+                "HTTPRoute {route} does not exist; create it, or correct spec.traffic.gatewayAPI.httpRoute"
+            );
+            Some(("RouteMissing", message))
+        }
+    }
+}
+
 /// Keeps the route at the present step's decided share. `looked`: this pass brought new evidence.
 pub fn keep(d: &mut Draft<'_>, mirror: Option<i32>, looked: bool) -> Kept {
-    let Some(reading) = world::reading(d.obs).filter(|r| r.rules > 0) else {
-        let route = world::route_name(d.obs);
-        let service = &d.spec().traffic.service;
-        d.hold(
-            "RouteMissing",
-            format!("HTTPRoute {route} has no rule that names Service {service}; put it back"),
-        );
+    if let Some((reason, message)) = missing(d) {
+        d.hold(reason, message);
         return Kept::Missing;
-    };
+    }
+    let Some(reading) = world::reading(d.obs) else { return Kept::Missing };
     let Some(step) = d.status.step.clone() else { return Kept::AsDecided };
     if !step.written {
         return write_decided(d, &reading, mirror, looked);

@@ -89,6 +89,7 @@ fn gather(world: &World, objects: &Objects, rollout: ModelRollout, operator: &Op
         claims: objects.claims.clone(),
         endpoints: objects.endpoints.iter().map(|(n, e)| (n.clone(), e.as_ref().clone())).collect(),
         pods: pods(objects, &origin),
+        no_gateway_api: world.gateway.absent,
         route: objects.routes.get(&route).map(|r| r.as_ref().clone()),
         warm_route: objects.routes.get(&format!("{service}-understudy")).map(|r| r.as_ref().clone()),
         gateways: vec![GatewayFacts {

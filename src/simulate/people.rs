@@ -62,6 +62,7 @@ pub fn perform(world: &mut World, command: &Command) {
             let _ = world.scale(deployment, *n);
         }
         Command::Gateway(word) => {
+            world.gateway.absent = word == "absent";
             world.gateway.refuses = word == "refuses";
             world.gateway.mute = word == "mute";
             if word == "features" {

@@ -59,7 +59,7 @@ pub enum Command {
     PodsUnready(String, usize, i64),
     /// `scale DEPLOYMENT COUNT`: by a person.
     Scale(String, i32),
-    /// `gateway well|refuses|mute`.
+    /// `gateway well|refuses|mute|features|absent`: absent, the Gateway API is not installed.
     Gateway(String),
     /// `take KIND NAME`: somebody else's object has the name; `free KIND NAME`: it is gone.
     Take(bool, String, String),
@@ -200,7 +200,9 @@ fn command(words: &[&str], text: &str) -> Result<Command, String> {
             Command::PodsUnready(own(deployment), count(n)?, seconds(span)?)
         }
         ["scale", deployment, n] => Command::Scale(own(deployment), number(n)? as i32),
-        ["gateway", word @ ("well" | "refuses" | "mute" | "features")] => Command::Gateway(own(word)),
+        ["gateway", word @ ("well" | "refuses" | "mute" | "absent" | "features")] => {
+            Command::Gateway(own(word))
+        }
         ["take", kind, name] => Command::Take(true, own(kind), own(name)),
         ["free", kind, name] => Command::Take(false, own(kind), own(name)),
         ["volume", mode] => Command::Volume(own(mode)),

@@ -60,6 +60,8 @@ pub struct Gateway {
     pub refuses: bool,
     /// It reports on no route.
     pub mute: bool,
+    /// The API server does not know its kinds.
+    pub absent: bool,
     /// What its class says it supports.
     pub features: Option<Vec<String>>,
 }

@@ -4,7 +4,7 @@
 use crate::api::{Candidate, Phase, ReleaseKind, RollbackIntent, Slot};
 use crate::rollout::clean::{self, Cleaned};
 use crate::rollout::target::{self, Target, Wanted};
-use crate::rollout::{Draft, adoption, capacity, evidence, rejected, world};
+use crate::rollout::{Draft, adoption, capacity, evidence, rejected, route, world};
 use crate::traffic::mirror::{MirrorSupport, mirror_support};
 
 use super::{preparing, resting};
@@ -70,22 +70,8 @@ fn requirements(d: &mut Draft<'_>) -> Result<(), (&'static str, String)> {
             format!("Service {service} does not exist; create it, it is how callers reach the model"),
         ));
     }
-    match world::reading(d.obs) {
-        None => {
-            let message = format!(
-                "HTTPRoute {} does not exist; create it, or correct spec.traffic.gatewayAPI.httpRoute",
-                gateway.http_route
-            );
-            return Err(("RouteMissing", message));
-        }
-        Some(reading) if reading.rules == 0 => {
-            let message = format!(
-                "HTTPRoute {} has no rule with a backendRef to Service {service}; add one",
-                gateway.http_route
-            );
-            return Err(("RouteMissing", message));
-        }
-        Some(_) => {}
+    if let Some(missing) = route::missing(d) {
+        return Err(missing);
     }
     if spec.analysis.metrics.iter().all(|m| m.observe_only) {
         return Err(("NoMetrics", "spec.analysis.metrics has no metric that decides; a step never advances without evidence, so add one".into()));
