@@ -8,6 +8,8 @@ mod fake;
 mod passes;
 #[path = "api_server/play.rs"]
 mod play;
+#[path = "api_server/refusals.rs"]
+mod refusals;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -112,6 +114,7 @@ impl World {
             warm_route: None,
             gateways: Vec::new(),
             route_written_at: None,
+            failed_write: None,
             answers: Default::default(),
         }
     }
@@ -318,5 +321,8 @@ async fn a_missing_permission_is_named_with_verb_resource_and_namespace() {
     world.api.fail("patch httproutes/m", 403);
     let error = world.carry_out(&world.rollback()).await.unwrap_err();
     assert_eq!(error.class(), Class::RetryLater);
-    assert!(error.to_string().starts_with("patch httproutes shop/m: forbidden"), "{error}");
+    assert!(
+        error.to_string().starts_with("patch httproutes shop/m: the server was told to fail this (403"),
+        "{error}"
+    );
 }

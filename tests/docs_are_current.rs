@@ -5,9 +5,10 @@ use std::fs;
 use std::path::Path;
 
 /// Functions whose next string literal is a reason.
-const SAYS: [&str; 11] = [
+const SAYS: [&str; 12] = [
     "hold(",
     "stall(",
+    "stall_for(",
     "warn(",
     "Err((",
     "Cause::reject(",

@@ -10,7 +10,7 @@ use kube::core::NamespaceResourceScope;
 use kube::{Api, Client, Resource};
 use serde_json::Value;
 
-use super::error::{Why, WriteError, resource_of};
+use super::error::{Why, WriteError};
 use super::lease::Fence;
 use super::raw::{self, Raw};
 use super::shelf::Key;
@@ -52,7 +52,7 @@ impl Writer {
         base: Option<&Value>,
         deadline: Duration,
     ) -> Result<Option<ModelRollout>, WriteError> {
-        let (verb, resource) = resource_of(action);
+        let (verb, resource) = action.verb_and_resource();
         let of = Key::of(&rollout.metadata);
         let key = Key::new(of.namespace, object_name(&of.name, action));
         let target = Target { verb, resource, key: &key, deadline };

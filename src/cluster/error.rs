@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use crate::rollout::Action;
-
 /// What is sensible after an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Class {
@@ -19,7 +17,7 @@ pub enum Class {
 
 /// A call that failed: which one, on what, and why.
 #[derive(Debug, thiserror::Error)]
-#[error("{verb} {resource} {namespace}/{name}: {why}")]
+#[error("{}: {why}", self.what())]
 pub struct WriteError {
     /// Verb as RBAC names it.
     pub verb: &'static str,
@@ -55,15 +53,40 @@ pub enum Why {
 
 fn explain(error: &kube::Error) -> String {
     match error {
-        kube::Error::Api(status) if status.code == 403 => {
-            format!("forbidden ({}); grant the verb to the operator's service account", status.message)
+        kube::Error::Api(status) => {
+            let said = format!("{} ({} {})", status.message, status.code, status.reason);
+            advice(status).map_or(said.clone(), |advice| format!("{said}; {advice}"))
         }
-        kube::Error::Api(status) => format!("{} ({} {})", status.message, status.code, status.reason),
         other => other.to_string(),
     }
 }
 
+/// What a person can do about a refusal.
+fn advice(status: &kube::core::Status) -> Option<&'static str> {
+    let by_rbac = status.message.contains(" cannot ");
+    let by_admission = ["admission", "AdmissionPolicy", "denied the request", "quota"];
+    match status.code {
+        403 if by_rbac => Some("grant the verb to the operator's service account"),
+        _ if class(status) != Class::RetryLater => None,
+        403 => {
+            Some("let the operator's service account do it, or change what the policy or quota objects to")
+        }
+        _ if by_admission.iter().any(|word| status.message.contains(word)) => {
+            Some("let the operator's service account do it, or change what the policy objects to")
+        }
+        422 => Some(
+            "correct what the object is made from: the origin's template, the version's serving, the Service or the route",
+        ),
+        _ => None,
+    }
+}
+
 impl WriteError {
+    /// Which call it was.
+    pub fn what(&self) -> String {
+        format!("{} {} {}/{}", self.verb, self.resource, self.namespace, self.name)
+    }
+
     /// What is sensible now.
     pub fn class(&self) -> Class {
         match &self.why {
@@ -88,32 +111,21 @@ impl WriteError {
 }
 
 fn class_of(error: &kube::Error) -> Class {
-    let kube::Error::Api(status) = error else { return Class::RetrySoon };
-    match status.code {
-        409 => Class::Stale,
-        // A JSON patch whose `test` failed, or whose path is gone, was made for another object.
-        422 if !status.is_invalid() || status.message.contains("patch") => Class::Stale,
-        404 | 410 => Class::Stale,
-        429 | 500..=599 => Class::RetrySoon,
-        _ => Class::RetryLater,
+    match error {
+        kube::Error::Api(status) => class(status),
+        _ => Class::RetrySoon,
     }
 }
 
-/// The resource that an action writes, as RBAC names it.
-pub fn resource_of(action: &Action) -> (&'static str, &'static str) {
-    match action {
-        Action::SetFinalizers(_) => ("patch", "modelrollouts"),
-        Action::CreateDeployment(_) => ("create", "deployments"),
-        Action::ReplaceDeployment(_) => ("update", "deployments"),
-        Action::DeleteDeployment { .. } => ("delete", "deployments"),
-        Action::Scale { .. } => ("patch", "deployments/scale"),
-        Action::CreateService(_) => ("create", "services"),
-        Action::PatchService { .. } => ("patch", "services"),
-        Action::DeleteService { .. } => ("delete", "services"),
-        Action::CreateRoute(_) => ("create", "httproutes"),
-        Action::PatchRoute { .. } => ("patch", "httproutes"),
-        Action::DeleteRoute { .. } => ("delete", "httproutes"),
-        Action::RecordOutcome { .. } => ("patch", "rolloutdecisions/status"),
+fn class(status: &kube::core::Status) -> Class {
+    match status.code {
+        409 => Class::Stale,
+        // A JSON patch whose path is gone was made for another object. The API server says of it only that it "rejected
+        // our request due to an error in our request".
+        422 if !status.is_invalid() || status.message.contains("rejected our request") => Class::Stale,
+        404 | 410 => Class::Stale,
+        429 | 500..=599 => Class::RetrySoon,
+        _ => Class::RetryLater,
     }
 }
 
@@ -145,6 +157,30 @@ mod tests {
         assert_eq!(failed(503, "", "busy").class(), Class::RetrySoon);
         let forbidden = failed(403, "Forbidden", "no");
         assert_eq!(forbidden.class(), Class::RetryLater);
-        assert!(forbidden.to_string().starts_with("patch httproutes shop/r: forbidden"), "{forbidden}");
+        assert!(
+            forbidden.to_string().starts_with("patch httproutes shop/r: no (403 Forbidden); "),
+            "{forbidden}"
+        );
+    }
+
+    #[test]
+    fn a_refusal_says_what_can_be_done_about_it() {
+        let rbac = "httproutes \"r\" is forbidden: User \"system:serviceaccount:ops:understudy\" cannot patch resource";
+        assert!(
+            failed(403, "Forbidden", rbac)
+                .to_string()
+                .ends_with("; grant the verb to the operator's service account")
+        );
+        let policy =
+            "ValidatingAdmissionPolicy 'freeze' with binding 'freeze' denied request: no patch today";
+        let refused = failed(422, "Invalid", policy);
+        assert_eq!(refused.class(), Class::RetryLater, "a policy's words are not a stale patch");
+        assert!(refused.to_string().ends_with("change what the policy objects to"), "{refused}");
+        assert!(
+            failed(422, "Invalid", "spec.rules: Too many")
+                .to_string()
+                .contains("correct what the object is made from")
+        );
+        assert!(failed(409, "Conflict", "changed").to_string().ends_with("changed (409 Conflict)"));
     }
 }

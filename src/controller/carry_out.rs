@@ -22,6 +22,8 @@ pub struct Done {
     pub route_after: Option<Duration>,
     /// The status was written.
     pub status: bool,
+    /// At least one action was carried out.
+    pub acted: bool,
 }
 
 /// Writes the status where it changed, then carries out the actions in their order. The first failure ends the pass,
@@ -51,6 +53,7 @@ pub async fn carry_out(
     for action in plan.actions.iter().filter(|a| !unrecorded || brings_traffic_back(a)) {
         pass.act(action).await?;
         done.writes += 1;
+        done.acted = true;
         if done.route_after.is_none() && is_users_route(observed, action) {
             done.route_after = Some(looked.elapsed());
         }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 
@@ -9,6 +10,8 @@ use crate::cluster::events::Events;
 use crate::cluster::shelf::Key;
 use crate::cluster::{Stores, Writer};
 use crate::measure::Sources;
+use crate::rollout::Plan;
+use crate::rollout::observed::FailedWrite;
 use crate::telemetry::Metrics;
 
 /// What every pass needs.
@@ -40,14 +43,31 @@ pub struct Remembered {
     pub route_written_at: Option<DateTime<Utc>>,
     /// The last failure that was told as an Event, so that it is told once.
     pub told: Option<String>,
+    /// The write that the last pass failed with.
+    pub failed_write: Option<FailedWrite>,
+    /// When the last plan wanted another look, however its writes went.
+    pub look_at: Option<Instant>,
     /// The last pass was to bring traffic back, and it has not gone through yet.
     pub urgent: bool,
+}
+
+impl Remembered {
+    /// What the plan wants next. It counts from the look, not from the end of the pass.
+    pub fn planned(&mut self, plan: &Plan, looked: Instant) {
+        self.urgent = plan.urgent;
+        self.look_at = plan.requeue.map(|wait| looked + wait.to_std().unwrap_or_default());
+    }
 }
 
 impl Memory {
     /// What is remembered of a rollout.
     pub fn of(&self, key: &Key) -> Remembered {
         self.lock().get(key).cloned().unwrap_or_default()
+    }
+
+    /// A pass has written what it wanted: nothing is refused any more. True when that is news.
+    pub fn relieved(&self, key: &Key) -> bool {
+        self.lock().get_mut(key).is_some_and(|m| m.failed_write.take().is_some())
     }
 
     /// Changes what is remembered of a rollout.

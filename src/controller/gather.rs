@@ -38,6 +38,7 @@ pub fn gather(ctx: &Context, key: &Key, now: DateTime<Utc>) -> Option<Observed> 
     let route = route_name.and_then(|name| stores.routes.get(&beside(name))).map(|r| r.value.clone());
     let warm = stores.routes.get(&beside(warm_route(&rollout.spec.traffic.service)));
     let namespaces = stores.namespaces.get(&Key::new("", namespace));
+    let remembered = ctx.memory.of(key);
     Some(Observed {
         now,
         namespace_terminating: namespaces.is_some_and(|n| n.terminating),
@@ -68,7 +69,8 @@ pub fn gather(ctx: &Context, key: &Key, now: DateTime<Utc>) -> Option<Observed> 
         gateways: route.as_ref().map(|r| gateways(stores, r, namespace)).unwrap_or_default(),
         route,
         warm_route: warm.map(|r| r.value.clone()),
-        route_written_at: ctx.memory.of(key).route_written_at,
+        route_written_at: remembered.route_written_at,
+        failed_write: remembered.failed_write,
         answers: Answers::default(),
         rollout,
     })

@@ -27,10 +27,11 @@ pub async fn reconcile(ctx: &Context, key: &Key, bell: &Notify) -> Result<Next, 
     };
     let plan = decide(&observed);
     let (plan, broken) = checked(ctx, &observed, plan)?;
-    ctx.memory.note(key, |m| m.urgent = plan.urgent);
-    let done = carry_out::carry_out(ctx, &observed, &plan, looked).await?;
+    ctx.memory.note(key, |m| m.planned(&plan, looked));
+    let done = carry_out::carry_out(ctx, &observed, &plan, looked).await;
+    let done = done.inspect_err(|error| report::unwritten(ctx, key, error))?;
     report::done(ctx, &observed, &plan, &done);
-    broken.map_or_else(|| Ok(report::next(&plan, &done, looked)), |violation| Err(violation.into()))
+    broken.map_or_else(|| Ok(report::next(ctx, key, &done)), |violation| Err(violation.into()))
 }
 
 /// A plan that breaks a promise is not carried out, except for what brings traffic back.

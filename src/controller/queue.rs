@@ -40,6 +40,8 @@ pub enum Next {
         class: Class,
         /// Traffic is to be brought back.
         urgent: bool,
+        /// When the next look is due, whatever becomes of the writes.
+        look_at: Option<Instant>,
     },
     /// The object is no more.
     Gone,
@@ -51,6 +53,8 @@ pub type Work = Arc<dyn Fn(Job, Arc<Notify>) -> BoxFuture<'static, Next> + Send 
 
 /// Shortest rest after a failed pass, whatever happens in the world meanwhile.
 const REST: Duration = Duration::from_millis(250);
+/// Shortest time between two looks that the plan wants while passes fail.
+const LOOKS_APART: Duration = Duration::from_secs(1);
 /// So many passes that write may follow at once on one another; then each waits longer, so that a plan which never settles,
 /// or another controller that fights us, cannot keep the API server busy.
 const WRITES_IN_A_ROW: u32 = 20;
@@ -95,7 +99,7 @@ impl Queue {
             let pass = AssertUnwindSafe((self.work)(job.clone(), bell.clone())).catch_unwind().await;
             let next = pass.unwrap_or_else(|_| {
                 (self.panicked)(&job);
-                Next::Failed { class: Class::RetryLater, urgent: false }
+                Next::Failed { class: Class::RetryLater, urgent: false, look_at: None }
             });
             match next {
                 Next::Wait { until, wrote } => {
@@ -110,11 +114,12 @@ impl Queue {
                         writes = 0;
                     }
                 }
-                Next::Failed { class, urgent } => {
+                Next::Failed { class, urgent, look_at } => {
+                    let failed = Instant::now();
                     let wait = backoff.failed(class, urgent);
-                    let rest = wait.min(REST);
-                    tokio::time::sleep(rest).await;
-                    sleep(&bell, Some(Instant::now() + wait.saturating_sub(rest))).await;
+                    tokio::time::sleep(wait.min(REST)).await;
+                    let look = look_at.map(|at| at.max(failed + LOOKS_APART));
+                    sleep(&bell, look.into_iter().chain([failed + wait]).min()).await;
                 }
                 Next::Gone => {
                     let mut bells = self.lock();
@@ -199,6 +204,28 @@ mod tests {
         assert_eq!((counter.load(Ordering::SeqCst), panics.load(Ordering::SeqCst)), (2, 1));
         tokio::time::sleep(Duration::from_secs(2)).await;
         assert_eq!(panics.load(Ordering::SeqCst), 2, "it is tried again, later");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refused_write_holds_up_no_look_and_makes_no_hot_loop() {
+        let refused = |look_at: Option<Duration>| {
+            let counter = Arc::new(AtomicU32::new(0));
+            let work = counting(&counter, move |_| Next::Failed {
+                class: Class::RetryLater,
+                urgent: false,
+                look_at: look_at.map(|after| Instant::now() + after),
+            });
+            Queue::new(work, |_| {}).ring(job("a"));
+            counter
+        };
+        let (looking, due, idle) =
+            (refused(Some(Duration::from_secs(10))), refused(Some(Duration::ZERO)), refused(None));
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        let passes = |counter: Arc<AtomicU32>| counter.load(Ordering::SeqCst);
+        let (looking, due, idle) = (passes(looking), passes(due), passes(idle));
+        assert!((60..66).contains(&looking), "a look every 10 s: {looking}");
+        assert!(due <= 601, "never more than one a second: {due}");
+        assert!((10..18).contains(&idle), "without looks the waits grow to a minute: {idle}");
     }
 
     #[tokio::test(start_paused = true)]

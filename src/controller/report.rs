@@ -7,12 +7,13 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Resource;
 
 use super::carry_out::Done;
-use super::context::Context;
+use super::context::{Context, Remembered};
 use super::error::Error;
 use super::queue::{Job, Next};
 use crate::api::{ModelRollout, ModelRolloutStatus};
 use crate::cluster::Class;
 use crate::cluster::shelf::Key;
+use crate::rollout::observed::FailedWrite;
 use crate::rollout::{Event, Observed, Plan};
 
 /// A pass went through.
@@ -91,14 +92,28 @@ pub fn failed(ctx: &Context, job: &Job, error: &Error) -> Next {
         Class::RetryLater => tracing::error!(%error, "a pass failed; it is tried again later"),
         Class::NotLeader => tracing::warn!(%error, "a pass was abandoned"),
     }
-    let (key, urgent) = match job {
-        Job::Rollout(key) => (key, ctx.memory.of(key).urgent),
-        Job::Version(_) => return Next::Failed { class: error.class(), urgent: false },
+    let class = error.class();
+    let key = match job {
+        Job::Rollout(key) => key,
+        Job::Version(_) => return Next::Failed { class, urgent: false, look_at: None },
     };
-    if error.class() == Class::RetryLater {
+    if class == Class::RetryLater {
         tell_once(ctx, key, error);
     }
-    Next::Failed { class: error.class(), urgent }
+    let Remembered { urgent, look_at, .. } = ctx.memory.of(key);
+    Next::Failed { class, urgent, look_at: look_at.map(Into::into) }
+}
+
+/// Leaves for the next pass what this one could not write. When not even the status could be written, the look was for
+/// nothing, and nothing can be said there.
+pub fn unwritten(ctx: &Context, key: &Key, error: &Error) {
+    let Error::Write(error) = error else { return };
+    if error.resource == "modelrollouts/status" {
+        return ctx.memory.note(key, |m| m.look_at = None);
+    }
+    let refused = error.class() == Class::RetryLater;
+    let failed = FailedWrite::new(error.what(), error.why.to_string(), refused, Utc::now());
+    ctx.memory.note(key, |m| m.failed_write = Some(failed.after(m.failed_write.take())));
 }
 
 fn tell_once(ctx: &Context, key: &Key, error: &Error) {
@@ -122,8 +137,12 @@ pub fn gone(ctx: &Context, key: &Key) -> Next {
     Next::Gone
 }
 
-/// When to look again. The plan counts from the look, not from the end of the pass.
-pub fn next(plan: &Plan, done: &Done, looked: Instant) -> Next {
-    let wait = plan.requeue.map(|d| d.to_std().unwrap_or_default());
-    Next::Wait { until: wait.map(|w| (looked + w).into()), wrote: done.writes > 0 }
+/// When to look again: as the plan says, or at once when status still says of a write that it is refused.
+pub fn next(ctx: &Context, key: &Key, done: &Done) -> Next {
+    let until = if done.acted && ctx.memory.relieved(key) {
+        Some(Instant::now())
+    } else {
+        ctx.memory.of(key).look_at
+    };
+    Next::Wait { until: until.map(Into::into), wrote: done.writes > 0 }
 }

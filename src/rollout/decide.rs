@@ -5,7 +5,9 @@ use crate::api::{Phase, keys};
 use super::phases::{
     canary, deleting, pending, preparing, resting, rolling_back, settling, shadow, watching,
 };
-use super::{Action, Draft, Observed, Plan, adoption, conditions, decisions, route, selectors, world};
+use super::{
+    Action, Draft, Observed, Plan, adoption, conditions, decisions, refused, route, selectors, world,
+};
 
 /// Decides what is to be done now. Pure: the same world gives the same plan.
 pub fn decide(obs: &Observed) -> Plan {
@@ -88,5 +90,6 @@ fn report(d: &mut Draft<'_>) {
     if d.status.adoption.is_some() {
         route::report(d);
     }
+    refused::report(d);
     conditions::report(d);
 }

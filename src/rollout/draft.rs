@@ -92,6 +92,13 @@ impl<'a> Draft<'a> {
         self.stalled.get_or_insert_with(|| Finding::yes(reason, message));
     }
 
+    /// The same, and nothing else is waited for.
+    pub fn stall_for(&mut self, reason: &str, message: impl Into<String>) {
+        self.stalled = None;
+        self.waits.clear();
+        self.stall(reason, message);
+    }
+
     /// Warns of something that holds nothing up.
     pub fn warn(&mut self, reason: &str, message: impl Into<String>) {
         self.warnings.push(Finding::no(reason, message));

@@ -15,6 +15,7 @@ pub mod observed;
 mod phases;
 pub mod plan;
 pub mod questions;
+mod refused;
 mod rejected;
 mod rollback;
 mod route;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Duration, Utc};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
 use serde_json::Value;
@@ -53,6 +53,8 @@ pub struct Observed {
     pub gateways: Vec<GatewayFacts>,
     /// When the API server answered our last write of the user's route, as far as this process knows.
     pub route_written_at: Option<DateTime<Utc>>,
+    /// A write that the API server did not take, until a pass has written all that it wanted.
+    pub failed_write: Option<FailedWrite>,
     /// Answers to the questions that the rollout asked of Prometheus in this pass.
     pub answers: Answers,
 }
@@ -64,6 +66,45 @@ pub struct Rival {
     pub name: String,
     /// What both claim, such as `Deployment fraud-scorer`.
     pub what: String,
+}
+
+/// A write that the API server did not take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedWrite {
+    /// Verb, resource and object, such as `patch httproutes shop/scorer`.
+    pub what: String,
+    /// The server's message, and what can be done.
+    pub why: String,
+    /// It works only when somebody has changed something: a permission, a policy, the object it is made from.
+    pub refused: bool,
+    /// Since when this write has been failing.
+    pub since: DateTime<Utc>,
+    /// When the reason was given.
+    pub said_at: DateTime<Utc>,
+    /// When it was tried last.
+    pub tried_at: DateTime<Utc>,
+}
+
+impl FailedWrite {
+    /// How long a reason stays, though the server words it differently each time: each new one is a write of status.
+    const SAID_FOR: Duration = Duration::minutes(1);
+
+    /// A failure of this moment.
+    pub fn new(what: String, why: String, refused: bool, now: DateTime<Utc>) -> Self {
+        Self { what, why, refused, since: now, said_at: now, tried_at: now }
+    }
+
+    /// This failure, as it goes on from an earlier one.
+    #[must_use]
+    pub fn after(self, earlier: Option<Self>) -> Self {
+        let Some(earlier) = earlier.filter(|e| e.what == self.what) else { return self };
+        let fresh = self.refused != earlier.refused || self.said_at - earlier.said_at >= Self::SAID_FOR;
+        if fresh {
+            Self { since: earlier.since, ..self }
+        } else {
+            Self { tried_at: self.tried_at, ..earlier }
+        }
+    }
 }
 
 /// One endpoint of a Service.

@@ -95,6 +95,24 @@ pub enum Action {
 }
 
 impl Action {
+    /// The verb and the resource, as RBAC names them.
+    pub fn verb_and_resource(&self) -> (&'static str, &'static str) {
+        match self {
+            Self::SetFinalizers(_) => ("patch", "modelrollouts"),
+            Self::CreateDeployment(_) => ("create", "deployments"),
+            Self::ReplaceDeployment(_) => ("update", "deployments"),
+            Self::DeleteDeployment { .. } => ("delete", "deployments"),
+            Self::Scale { .. } => ("patch", "deployments/scale"),
+            Self::CreateService(_) => ("create", "services"),
+            Self::PatchService { .. } => ("patch", "services"),
+            Self::DeleteService { .. } => ("delete", "services"),
+            Self::CreateRoute(_) => ("create", "httproutes"),
+            Self::PatchRoute { .. } => ("patch", "httproutes"),
+            Self::DeleteRoute { .. } => ("delete", "httproutes"),
+            Self::RecordOutcome { .. } => ("patch", "rolloutdecisions/status"),
+        }
+    }
+
     /// Whether the act cannot be taken back by the next pass: the rollout is read once more, from the API server itself,
     /// before it.
     pub fn irreversible(&self) -> bool {

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use k8s_openapi::api::apps::v1::Deployment;
 
 use crate::api::{ModelRollout, Slot, time};
-use crate::rollout::observed::{PodFacts, Rival};
+use crate::rollout::observed::{FailedWrite, PodFacts, Rival};
 use crate::rollout::{Action, Observed, Plan, decide, questions};
 use crate::traffic::mirror::GatewayFacts;
 use crate::workload::labels::pod_template_labels;
@@ -26,10 +26,22 @@ pub struct Operator {
     pub seen: BTreeMap<String, u64>,
     /// When this process wrote the user's route.
     pub route_written_at: Option<DateTime<Utc>>,
+    /// The write that the last pass of a rollout failed with.
+    pub failed: BTreeMap<String, FailedWrite>,
     /// Until when the process is dead.
     pub dead_until: Option<DateTime<Utc>>,
     /// Its reads lag so many writes.
     pub lag: usize,
+}
+
+impl Operator {
+    /// Remembers a write that was refused, for the next pass to say.
+    pub fn note(&mut self, rollout: &str, refused: &Refused, now: DateTime<Utc>) {
+        let Refused::Forbidden(what) = refused else { return };
+        let why = "the script says so".to_owned();
+        let failed = FailedWrite::new(what.clone(), why, true, now).after(self.failed.remove(rollout));
+        self.failed.insert(rollout.to_owned(), failed);
+    }
 }
 
 /// What one write was.
@@ -99,6 +111,7 @@ fn gather(world: &World, objects: &Objects, rollout: ModelRollout, operator: &Op
             supported_features: world.gateway.features.clone(),
         }],
         route_written_at: operator.route_written_at,
+        failed_write: operator.failed.get(&name).cloned(),
         answers: Default::default(),
         rollout,
     }

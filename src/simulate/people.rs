@@ -72,7 +72,12 @@ pub fn perform(world: &mut World, command: &Command) {
         Command::Take(true, kind, name) => take(world, kind, name),
         Command::Take(false, kind, name) => free(world, kind, name),
         Command::Volume(mode) => volume(world, mode),
-        Command::Api(well) => world.status_refused = !well,
+        Command::Api(None) => {
+            world.status_refused = false;
+            world.refused_writes.clear();
+        }
+        Command::Api(Some(what)) if what == "status" => world.status_refused = true,
+        Command::Api(Some(what)) => drop(world.refused_writes.insert(what.clone())),
         Command::Traffic(rate) => world.shares.route = *rate,
         Command::Terminate => {
             world.next_version();

@@ -311,6 +311,11 @@ impl Simulation {
                 self.checks.after_pass(&self.world, &pass);
                 self.log.pass(&self.world, &pass);
                 self.operator.seen.insert(rollout.to_owned(), pass.at);
+                if !pass.plan.actions.is_empty() && self.operator.failed.remove(rollout).is_some() {
+                    // Status still says that a write is refused.
+                    self.operator.wake.insert(rollout.to_owned(), self.world.now);
+                    return;
+                }
                 match pass.plan.requeue {
                     Some(after) => {
                         self.operator.wake.insert(rollout.to_owned(), self.world.now + after);
@@ -347,9 +352,10 @@ impl Simulation {
     /// A conflict means that the world has moved: look again at once. Anything else: after a second.
     fn refused(&mut self, rollout: &str, refused: &Refused) {
         self.log.say(&self.world, format!("  x {refused}"));
+        self.operator.note(rollout, refused, self.world.now);
         match refused {
             Refused::Conflict(_) if self.operator.lag == 0 => drop(self.operator.seen.remove(rollout)),
-            Refused::Conflict(_) | Refused::NotFound(_) | Refused::Unavailable(_) => {
+            Refused::Conflict(_) | Refused::NotFound(_) | Refused::Unavailable(_) | Refused::Forbidden(_) => {
                 self.rests = false;
                 let (at, _) = self.world.seen(self.operator.lag);
                 self.operator.seen.insert(rollout.to_owned(), at);
@@ -367,7 +373,8 @@ impl Simulation {
         format!("{:?} {:?} {:?}", self.world.shares.carried(), ledger, self.world.gateway.known)
             .hash(&mut hasher);
         (self.place, self.since, self.world.elapsed(), self.last_write).hash(&mut hasher);
-        format!("{:?} {:?}", self.operator.wake, self.operator.dead_until).hash(&mut hasher);
+        format!("{:?} {:?} {:?}", self.operator.wake, self.operator.dead_until, self.operator.failed)
+            .hash(&mut hasher);
         hasher.finish()
     }
 }

@@ -65,8 +65,8 @@ pub enum Command {
     Take(bool, String, String),
     /// `volume ReadWriteOnce`: the origin's pods mount a claim with this mode.
     Volume(String),
-    /// `api refuses status` and `api well`.
-    Api(bool),
+    /// `api refuses status`, `api refuses VERB RESOURCE` and `api well`.
+    Api(Option<String>),
     /// `traffic RATE`: requests per second at the gateway.
     Traffic(f64),
     /// `allow WORD`: a check that does not apply, such as `lost`.
@@ -206,8 +206,9 @@ fn command(words: &[&str], text: &str) -> Result<Command, String> {
         ["take", kind, name] => Command::Take(true, own(kind), own(name)),
         ["free", kind, name] => Command::Take(false, own(kind), own(name)),
         ["volume", mode] => Command::Volume(own(mode)),
-        ["api", "refuses", "status"] => Command::Api(false),
-        ["api", "well"] => Command::Api(true),
+        ["api", "refuses", "status"] => Command::Api(Some("status".to_owned())),
+        ["api", "refuses", verb, resource] => Command::Api(Some(format!("{verb} {resource}"))),
+        ["api", "well"] => Command::Api(None),
         ["traffic", rate] => Command::Traffic(number(rate)?),
         ["allow", word] => Command::Allow(own(word)),
         ["terminate", "namespace"] => Command::Terminate,

@@ -25,6 +25,8 @@ pub enum Refused {
     NotFound(String),
     /// The server does not do it.
     Unavailable(String),
+    /// The server refuses it, until somebody changes a permission or a policy.
+    Forbidden(String),
 }
 
 impl fmt::Display for Refused {
@@ -33,6 +35,7 @@ impl fmt::Display for Refused {
             Self::Conflict(what) => write!(f, "409 {what}"),
             Self::NotFound(what) => write!(f, "404 {what}"),
             Self::Unavailable(what) => write!(f, "503 {what}"),
+            Self::Forbidden(what) => write!(f, "403 {what}"),
         }
     }
 }
@@ -79,6 +82,11 @@ impl World {
 
     /// Carries out one action of the operator.
     pub fn act(&mut self, rollout: &ModelRollout, action: &Action) -> Written {
+        let (verb, resource) = action.verb_and_resource();
+        let call = format!("{verb} {resource}");
+        if self.refused_writes.contains(&call) {
+            return Err(Refused::Forbidden(call));
+        }
         match action {
             Action::SetFinalizers(list) => self.finalizers(rollout, list),
             Action::CreateDeployment(d) => self.create_deployment(d),

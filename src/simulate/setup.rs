@@ -1,6 +1,6 @@
 //! The namespace before Understudy: a Deployment that serves version 1.0.0, two Services, a route, five registered versions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -46,6 +46,7 @@ pub fn world() -> World {
         prometheus: Prometheus::default(),
         meant: Meant::default(),
         status_refused: false,
+        refused_writes: BTreeSet::new(),
         past: Vec::new(),
         keeps_past: false,
     };

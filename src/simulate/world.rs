@@ -108,6 +108,8 @@ pub struct World {
     pub meant: Meant,
     /// The API server refuses writes of status.
     pub status_refused: bool,
+    /// Verbs and resources that the API server refuses to the operator.
+    pub refused_writes: BTreeSet<String>,
     /// States before the last writes, for reads that lag.
     pub past: Vec<(DateTime<Utc>, Objects)>,
     /// Whether past states are kept.
