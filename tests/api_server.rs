@@ -10,6 +10,8 @@ mod passes;
 mod play;
 #[path = "api_server/refusals.rs"]
 mod refusals;
+#[path = "api_server/stages.rs"]
+mod stages;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

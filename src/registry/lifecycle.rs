@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::api::{ModelRollout, ModelRolloutStatus, Phase, Stage, UsedBy};
+use crate::api::{HistoryEntry, ModelRollout, ModelRolloutStatus, Phase, Stage, UsedBy};
 
 /// What a rollout says about versions.
 #[derive(Clone, Debug)]
@@ -76,28 +76,34 @@ fn active(id: VersionId<'_>, status: &ModelRolloutStatus) -> Option<(Stage, Date
 fn candidate(id: VersionId<'_>, status: &ModelRolloutStatus) -> Option<(Stage, DateTime<Utc>)> {
     let candidate = status.candidate.as_ref().filter(|c| id.is(&c.version, &c.bundle_digest))?;
     let phase = status.phase?;
-    let stage = match phase {
-        Phase::Pending | Phase::Preparing => Stage::Staging,
-        Phase::Shadow => Stage::Shadow,
-        Phase::Canary => Stage::Canary,
-        // Until `status.active` has changed, the version is not verified and the way back is open.
-        Phase::Watching | Phase::Settling => Stage::Watching,
-        // On its way out it still has what the route gives it.
-        Phase::RollingBack | Phase::Deleting => {
-            if status.weights.is_some_and(|w| w.candidate > 0) {
-                Stage::Canary
-            } else {
-                return None;
-            }
-        }
-        Phase::Active | Phase::RolledBack => return None,
-    };
-    let entered = status
-        .history
-        .iter()
-        .rev()
-        .find(|h| h.to == phase.to_string() && id.is(&h.version, &h.bundle_digest));
+    let stage = stage_in(phase)?;
+    let leaving = matches!(phase, Phase::RollingBack | Phase::Deleting);
+    if leaving && status.weights.is_none_or(|w| w.candidate == 0) {
+        return None;
+    }
+    // The first of the last entries that are of this stage: a stage may have steps, each with an entry of its own.
+    let of_version = status.history.iter().rev().filter(|h| id.is(&h.version, &h.bundle_digest));
+    let entered = of_version.take_while(|h| phase_of(h).and_then(stage_in) == Some(stage)).last();
     Some((stage, entered.map_or(candidate.since, |h| h.at)))
+}
+
+/// The stage of a candidate in that phase.
+fn stage_in(phase: Phase) -> Option<Stage> {
+    match phase {
+        Phase::Pending | Phase::Preparing => Some(Stage::Staging),
+        Phase::Shadow => Some(Stage::Shadow),
+        // On its way out it still has what the route gives it.
+        Phase::Canary | Phase::RollingBack | Phase::Deleting => Some(Stage::Canary),
+        // Until `status.active` has changed, the version is not verified and the way back is open.
+        Phase::Watching | Phase::Settling => Some(Stage::Watching),
+        Phase::Active | Phase::RolledBack => None,
+    }
+}
+
+/// The phase that an entry of history leads to: it is written as `Canary(1)` or `Settling(route)` where a phase has steps.
+fn phase_of(entry: &HistoryEntry) -> Option<Phase> {
+    let word = entry.to.split('(').next().unwrap_or_default();
+    serde_json::from_value(word.into()).ok()
 }
 
 /// What a rollout that no longer uses the version did with it. A rejection after it was active is the last word.
@@ -110,7 +116,7 @@ fn past_stage(id: VersionId<'_>, status: &ModelRolloutStatus) -> Option<Stage> {
     let was_active = status
         .history
         .iter()
-        .any(|h| h.to == Phase::Active.to_string() && id.is(&h.version, &h.bundle_digest));
+        .any(|h| phase_of(h) == Some(Phase::Active) && id.is(&h.version, &h.bundle_digest));
     match (rejected, was_active) {
         (true, _) => Some(Stage::Rejected),
         (false, true) => Some(Stage::Deprecated),
@@ -217,8 +223,25 @@ mod tests {
     fn the_stage_is_since_it_was_entered() {
         let mut status = candidate("Canary", 5);
         assert_eq!(stage_of(&[status.clone()]).1[0].since.to_rfc3339(), "2026-11-01T00:00:00+00:00");
-        status["history"] = past("2.0.0", "Canary");
-        status["history"][0]["at"] = "2026-11-02T00:00:00Z".into();
-        assert_eq!(stage_of(&[status]).1[0].since.to_rfc3339(), "2026-11-02T00:00:00+00:00");
+        // As the controller writes it; a first attempt went before.
+        let entered = ["Canary(0)", "RollingBack", "RolledBack", "Preparing", "Canary(0)", "Canary(1)"];
+        status["history"] = history(&entered);
+        assert_eq!(stage_of(&[status.clone()]).1[0].since.to_rfc3339(), "2026-11-05T00:00:00+00:00");
+        status["phase"] = "Settling".into();
+        status["history"] = history(&["Canary(0)", "Watching", "Settling", "Settling(route)"]);
+        let used = &stage_of(&[status]).1[0];
+        assert_eq!(
+            (used.stage, used.since.to_rfc3339()),
+            (Stage::Watching, "2026-11-02T00:00:00+00:00".into())
+        );
+    }
+
+    /// Entries on successive days.
+    fn history(to: &[&str]) -> Value {
+        let entry = |(i, to): (usize, &&str)| {
+            json!({"id": "i", "at": format!("2026-11-{:02}T00:00:00Z", i + 1), "from": "x", "to": to,
+                   "version": "2.0.0", "bundleDigest": "sha256:two", "reason": "R"})
+        };
+        to.iter().enumerate().map(entry).collect()
     }
 }
