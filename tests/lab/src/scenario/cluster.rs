@@ -170,10 +170,18 @@ impl Cluster {
     /// # Errors
     /// When it was not built, does not start or does not lead.
     pub async fn start_operator(&mut self) -> Result<()> {
-        let process = operator::start(&self.client, &self.run).await?;
+        let process = operator::start(&self.client, &self.run, "operator", operator::ADDRESS).await?;
         let leads = operator::wait_leading(&self.client, &process).await;
         self.operator = Some(process);
         leads
+    }
+
+    /// Starts a second operator beside the first, at [`super::STANDBY_ADDRESS`]. Its log is `logs/standby.log`.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn start_standby(&self) -> Result<Process> {
+        operator::start(&self.client, &self.run, "standby", operator::STANDBY).await
     }
 
     /// Creates the ModelRollout at 1.0.0 and waits until the operator says that it is active.

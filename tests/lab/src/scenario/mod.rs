@@ -15,4 +15,4 @@ pub mod verdict;
 
 pub use cluster::{Cluster, LoadPlan, NAME};
 pub use manifests::{rollout, serving, versions};
-pub use operator::{ADDRESS as OPERATOR_ADDRESS, USER as OPERATOR_USER};
+pub use operator::{ADDRESS as OPERATOR_ADDRESS, STANDBY as STANDBY_ADDRESS, USER as OPERATOR_USER};

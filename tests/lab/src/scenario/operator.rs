@@ -22,6 +22,8 @@ const ACCOUNT: &str = "understudy";
 pub const USER: &str = "system:serviceaccount:understudy-system:understudy";
 /// Where it serves its health and its metrics. Its default port is the gateway's here.
 pub const ADDRESS: &str = "10.0.0.10:9464";
+/// The same of a second operator.
+pub const STANDBY: &str = "10.0.0.10:9465";
 
 /// Applies the kinds that the operator's binary prints, and the manifests in `deploy/` except its Deployment.
 pub(super) async fn install(applier: &Applier) -> Result<()> {
@@ -38,14 +40,14 @@ pub(super) async fn install(applier: &Applier) -> Result<()> {
     Ok(())
 }
 
-/// Starts it with exactly the rights of its service account.
-pub(super) async fn start(admin: &Client, run: &RunDir) -> Result<Process> {
+/// Starts it with exactly the rights of its service account; the name is that of its log, the address its endpoints'.
+pub(super) async fn start(admin: &Client, run: &RunDir, name: &str, address: &str) -> Result<Process> {
     let token = client::token(admin, NAMESPACE, ACCOUNT).await?;
     let kubeconfig = run.kubeconfig(USER);
     pki::private(&kubeconfig, &pki::kubeconfig(&Pki::of(run).ca(), USER, &token)?)?;
-    let spec = Spec::new("operator", programs::operator()?, run.log("operator"))
+    let spec = Spec::new(name, programs::operator()?, run.log(name))
         .args(["controller".to_owned(), format!("--prometheus=default={}", net::PROMETHEUS)])
-        .args([format!("--bind={ADDRESS}"), format!("--lease-namespace={NAMESPACE}")])
+        .args([format!("--bind={address}"), format!("--lease-namespace={NAMESPACE}")])
         // A killed operator's successor should not have to wait for long.
         .args(["--lease-duration=6s", "--lease-renew-deadline=4s", "--lease-retry=500ms"])
         .env("KUBECONFIG", kubeconfig.to_string_lossy());

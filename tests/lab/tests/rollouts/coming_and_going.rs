@@ -53,6 +53,7 @@ pub async fn what_serves_outlives_its_rollout_and_is_taken_over(world: &World) -
     let space = Space::adopted(world, "outlives").await?;
     let load = space.load(60.0).await?;
     space.promote("1.1.0").await?;
+    space.wait_ready("digits", 0).await?;
     let serving = pods(&space).await?;
     delete(&space).await?;
     tokio::time::sleep(std::time::Duration::from_secs(3)).await;

@@ -33,7 +33,7 @@ pub async fn more_for_the_candidate_is_corrected(world: &World) -> Result<()> {
     ensure!(conflict.writer == "sre", "the writer is called {:?}", conflict.writer);
     space.decide("Abort").await?;
     space.wait_rejected("1.1.0").await?;
-    space.ensure_route_untouched().await?;
+    space.ensure_route_spec_untouched().await?;
     space.ensure_no_failures(load, &[]).await?;
     space.done().await
 }

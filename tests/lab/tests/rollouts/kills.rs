@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use lab::scenario::STANDBY_ADDRESS;
+use lab::wait::wait_for;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use understudy::api::Phase;
 
 use crate::manifests;
 use crate::space::Space;
-use crate::world::World;
+use crate::world::{SOON, World};
 
 /// Killed once in every phase of one promotion: it is promoted, and no request fails.
 pub async fn killed_in_every_phase_of_a_promotion(world: &World) -> Result<()> {
@@ -96,6 +98,51 @@ pub async fn a_restarted_operator_looks_before_it_advances(world: &World) -> Res
     space.ensure_no_failures(load, &[]).await?;
     space.note(&format!("share never above 10 % after the restart; {}", entry.message));
     space.done().await
+}
+
+/// Two operators: the second waits and writes nothing. The first one freezes in mid-canary: the second finishes. Thawed,
+/// the first one has lost the lease, writes nothing and ends.
+pub async fn a_second_operator_waits_and_takes_over_from_a_frozen_one(world: &World) -> Result<()> {
+    let space = Space::adopted(world, "second").await?;
+    let standby = world.cluster().start_standby().await?;
+    wait_answer(STANDBY_ADDRESS, "ok, following").await?;
+    let load = space.load(150.0).await?;
+    space.release("1.1.0").await?;
+    space.wait_phase(Phase::Canary).await?;
+    let waiting = metrics(STANDBY_ADDRESS).await?;
+    let wrote = ["POST", "PUT", "PATCH", "DELETE"].iter().any(|verb| {
+        let of_verb = |line: &&str| line.contains(verb) && !line.contains("leases");
+        waiting.lines().filter(|line| line.starts_with("understudy_api_requests_total")).any(|l| of_verb(&l))
+    });
+    ensure!(!wrote, "the one that waits has written:\n{waiting}");
+    let first = world.operator()?;
+    first.freeze();
+    wait_answer(STANDBY_ADDRESS, "ok, leading").await?;
+    first.thaw();
+    wait_for("the first to end", SOON, async || first.exited().ok_or("it runs")).await?;
+    space.wait_active("1.1.0").await?;
+    space.ensure_route_untouched().await?;
+    let report = space.ensure_no_failures(load, &[]).await?;
+    let phases: Vec<String> = space.status().history.iter().map(|entry| entry.to.clone()).collect();
+    space.note(&format!("{} requests, {} failed; {phases:?}", report.requests, report.failures));
+    ensure!(standby.terminate(SOON), "the second did not stop when it was told to");
+    world.restart_operator().await?;
+    space.done().await
+}
+
+/// Waits until `/readyz` there answers with that.
+async fn wait_answer(address: &str, wanted: &str) -> Result<()> {
+    wait_for(&format!("{address} to say {wanted:?}"), SOON, async || {
+        let answer = lab::http::get(&format!("http://{address}/readyz"), &[], Duration::from_secs(2)).await;
+        let body = answer.map_err(|error| format!("{error:#}"))?.body;
+        if body.starts_with(wanted) { Ok(()) } else { Err(body) }
+    })
+    .await
+}
+
+async fn metrics(address: &str) -> Result<String> {
+    let answer = lab::http::get(&format!("http://{address}/metrics"), &[], Duration::from_secs(5)).await?;
+    Ok(answer.body)
 }
 
 /// Posts what is no image to a pod; the answer's status code.

@@ -80,7 +80,6 @@ macro_rules! trials {
 
 fn together(world: Place) -> Vec<Trial> {
     trials![world;
-        promotions::two_in_a_row_cost_no_request_and_no_pod,
         coming_and_going::adoption_touches_nothing,
         regressions::a_wrong_one_is_taken_back_for_its_accuracy,
         regressions::a_failing_one_is_taken_back_for_its_errors,
@@ -94,6 +93,7 @@ fn together(world: Place) -> Vec<Trial> {
         refusals::missing_objects_are_named_until_they_come,
         refusals::unfit_versions_are_refused_and_put_right,
         refusals::what_cannot_be_copied_is_refused_and_put_right,
+        refusals::a_service_that_cannot_follow_is_named,
         refusals::a_template_that_cannot_run_twice_is_refused_and_put_right,
         refusals::bad_queries_hold_before_any_traffic_moves,
         refusals::a_route_that_nobody_accepts_holds_before_any_traffic_moves,
@@ -102,6 +102,8 @@ fn together(world: Place) -> Vec<Trial> {
 
 fn alone(world: Place) -> Vec<Trial> {
     trials![world;
+        promotions::two_in_a_row_cost_no_request_and_no_pod,
+        promotions::ten_in_a_row_cost_no_request,
         regressions::a_slow_one_is_taken_back_for_its_latency,
         regressions::an_outright_failure_is_off_the_route_within_three_intervals,
         costs::an_idle_rollout_costs_nothing,
@@ -110,5 +112,6 @@ fn alone(world: Place) -> Vec<Trial> {
         kills::killed_in_every_phase_of_a_promotion,
         kills::killed_while_rolling_back,
         kills::a_restarted_operator_looks_before_it_advances,
+        kills::a_second_operator_waits_and_takes_over_from_a_frozen_one,
     ]
 }

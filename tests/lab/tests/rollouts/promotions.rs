@@ -15,13 +15,16 @@ use understudy::api::{Phase, Slot};
 use crate::space::Space;
 use crate::world::World;
 
+/// Requests a second through the gateway; a third of it comes in the cluster besides.
+const RATE: f64 = 300.0;
+
 /// Origin to slot a, then slot a to slot b, with load on throughout.
 pub async fn two_in_a_row_cost_no_request_and_no_pod(world: &World) -> Result<()> {
     let space = Space::new(world, "promotions").await?;
     space.apply(&second_service(&space.namespace)).await?;
     space.adopt(&crate::manifests::rollout(&space.namespace)).await?;
     let second = EndpointsWatch::start(&space, "digits-grpc");
-    let load = space.load(150.0).await?;
+    let load = space.load(RATE).await?;
     for (version, slot) in [("1.1.0", Slot::A), ("1.6.0", Slot::B)] {
         space.promote(version).await?;
         space.ensure_route_untouched().await?;
@@ -36,6 +39,28 @@ pub async fn two_in_a_row_cost_no_request_and_no_pod(world: &World) -> Result<()
     let report = space.ensure_no_failures(load, &[]).await?;
     ensure!(second.was_empty() == 0, "digits-grpc was without endpoints {} times", second.was_empty());
     space.note(&format!("{} requests, {} failed", report.requests, report.failures));
+    space.done().await
+}
+
+/// The promotion and settling sequence ten times in a row, from slot to slot.
+pub async fn ten_in_a_row_cost_no_request(world: &World) -> Result<()> {
+    let space = Space::new(world, "tenrow").await?;
+    let mut rollout = crate::manifests::rollout(&space.namespace);
+    rollout["spec"]["strategy"]["canary"]["steps"] = json!([{"weight": 50, "hold": "2s"}]);
+    rollout["spec"]["strategy"]["watch"] = json!({"duration": "2s", "controlWeight": 10});
+    rollout["spec"]["traffic"]["drain"] = json!("2s");
+    space.adopt(&rollout).await?;
+    let load = space.load(RATE).await?;
+    let begun = Utc::now();
+    for round in 1..=10 {
+        let version = format!("2.0.{round}");
+        space.apply(&space.like("1.1.0", &version, "server")?).await?;
+        space.promote(&version).await?;
+        space.ensure_route_untouched().await?;
+    }
+    let seconds = (Utc::now() - begun).num_seconds();
+    let report = space.ensure_no_failures(load, &[]).await?;
+    space.note(&format!("ten in {seconds} s: {} requests, {} failed", report.requests, report.failures));
     space.done().await
 }
 

@@ -37,10 +37,10 @@ pub async fn unfit_versions_are_refused_and_put_right(world: &World) -> Result<(
     let space = Space::adopted(world, "unfit").await?;
     space.release("9.9.9").await?;
     told(&space, "VersionNotFound", "9.9.9").await?;
-    space.apply(&version(&space, "9.9.9", "no-such-container")?).await?;
+    space.apply(&space.like("1.1.0", "9.9.9", "no-such-container")?).await?;
     let refused = told(&space, "ServingRefused", "no-such-container").await?;
     ensure!(refused.message.contains("server"), "the containers there are not listed: {}", refused.message);
-    space.apply(&version(&space, "9.9.10", "server")?).await?;
+    space.apply(&space.like("1.1.0", "9.9.10", "server")?).await?;
     space.release("9.9.10").await?;
     space.wait_phase(Phase::Preparing).await?;
     space.release("1.0.0").await?;
@@ -74,6 +74,24 @@ pub async fn what_cannot_be_copied_is_refused_and_put_right(world: &World) -> Re
     space.wait_phase(Phase::Canary).await?;
     space.release("1.0.0").await?;
     space.wait_active("1.0.0").await?;
+    space.done().await
+}
+
+/// The Service selects the pods of another Deployment too: it cannot follow the active version alone.
+pub async fn a_service_that_cannot_follow_is_named(world: &World) -> Result<()> {
+    let space = Space::new(world, "follow").await?;
+    let labels = json!({"app": "digits", "part": "report"});
+    let other = json!({"apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {"name": "digits-report", "namespace": "follow"},
+        "spec": {"replicas": 0, "selector": {"matchLabels": {"part": "report"}}, "template": {
+            "metadata": {"labels": labels},
+            "spec": {"containers": [{"name": "other", "image": "lab/process"}]}}}});
+    space.apply(&other).await?;
+    space.apply(&manifests::rollout("follow")).await?;
+    told(&space, "ServiceNotMovable", "part=report").await?;
+    space.deployments().delete("digits-report", &DeleteParams::background()).await?;
+    space.release("1.1.0").await?;
+    space.wait_phase(Phase::Canary).await?;
     space.done().await
 }
 
@@ -156,15 +174,4 @@ async fn told(space: &Space<'_>, reason: &str, what: &str) -> Result<Condition> 
     };
     space.rollout.wait(&format!("{reason} to last"), Duration::from_secs(5), still).await?;
     Ok(condition)
-}
-
-/// A version like 1.1.0 under another number, for a container.
-fn version(space: &Space<'_>, number: &str, container: &str) -> Result<Value> {
-    let text = std::fs::read_to_string(&space.world.cluster().models.version("1.1.0")?.manifest)?;
-    let mut object: Value = serde_saphyr::from_str(&text)?;
-    object["metadata"]["name"] = json!(format!("digits-{number}"));
-    object["metadata"]["namespace"] = json!(space.namespace);
-    object["spec"]["version"] = json!(number);
-    object["spec"]["serving"]["container"] = json!(container);
-    Ok(object)
 }

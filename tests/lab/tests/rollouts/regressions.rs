@@ -1,8 +1,10 @@
 //! A worse version is taken back, for its own reason, before it has done much.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, ensure};
 use chrono::TimeDelta;
-use lab::load::Report;
+use lab::load::{Report, Running};
 use serde_json::{Value, json};
 use understudy::api::{HistoryEntry, LastRollback};
 
@@ -15,25 +17,38 @@ const RESTORED: TimeDelta = TimeDelta::milliseconds(3000);
 
 /// Fast, HTTP 200, wrong more often.
 pub async fn a_wrong_one_is_taken_back_for_its_accuracy(world: &World) -> Result<()> {
-    taken_back(world, "wrong", "1.2.0", half(manifests::rollout("wrong")), &["accuracy"]).await
+    let space = Space::new(world, "wrong").await?;
+    space.adopt(&half(manifests::rollout("wrong"))).await?;
+    let load = space.load(80.0).await?;
+    taken_back(space, load, "1.2.0", &["accuracy"]).await
 }
 
 /// Accurate, slow at the tail.
 pub async fn a_slow_one_is_taken_back_for_its_latency(world: &World) -> Result<()> {
+    let space = Space::new(world, "slow").await?;
     let mut rollout = half(manifests::rollout("slow"));
     rollout["spec"]["analysis"]["metrics"] =
         json!([manifests::errors(), manifests::accuracy(), manifests::latency()]);
-    taken_back(world, "slow", "1.3.0", rollout, &["latency"]).await
+    space.adopt(&rollout).await?;
+    let load = space.load(80.0).await?;
+    taken_back(space, load, "1.3.0", &["latency"]).await
 }
 
 /// Fails 3 % of its requests.
 pub async fn a_failing_one_is_taken_back_for_its_errors(world: &World) -> Result<()> {
-    taken_back(world, "failing", "1.4.0", half(manifests::rollout("failing")), &["errors", "gateway"]).await
+    let space = Space::new(world, "failing").await?;
+    space.adopt(&half(manifests::rollout("failing"))).await?;
+    let load = space.load(80.0).await?;
+    taken_back(space, load, "1.4.0", &["errors", "gateway"]).await
 }
 
 /// Accepts requests and never answers.
 pub async fn a_silent_one_is_taken_back_for_its_silence(world: &World) -> Result<()> {
-    taken_back(world, "silent", "1.5.0", manifests::rollout("silent"), &["CandidateSilent"]).await
+    let space = Space::new(world, "silent").await?;
+    space.adopt(&manifests::rollout("silent")).await?;
+    // Less than the drain of 3 s: whoever still waits when the pod ends was left waiting by the version, not by us.
+    let load = space.load_with(80.0, Duration::from_secs(2)).await?;
+    taken_back(space, load, "1.5.0", &["CandidateSilent"]).await
 }
 
 /// Fails outright, straight into a canary of 5 % at a rate that meets I4: 30 requests of it an interval.
@@ -70,16 +85,8 @@ fn half(mut rollout: Value) -> Value {
     rollout
 }
 
-async fn taken_back(
-    world: &World,
-    namespace: &str,
-    version: &str,
-    rollout: Value,
-    causes: &[&str],
-) -> Result<()> {
-    let space = Space::new(world, namespace).await?;
-    space.adopt(&rollout).await?;
-    let load = space.load(80.0).await?;
+/// Releases the version under load and makes sure that it is taken back, for one of these causes.
+async fn taken_back(space: Space<'_>, load: Running, version: &str, causes: &[&str]) -> Result<()> {
     space.release(version).await?;
     space.wait_rejected(version).await?;
     let report = space.ensure_no_failures(load, &[version]).await?;

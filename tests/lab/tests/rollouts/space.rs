@@ -127,6 +127,17 @@ impl<'a> Space<'a> {
         Api::namespaced_with(self.client(), &self.namespace, &ApiResource::from_gvk(&kind))
     }
 
+    /// A version with the content of a trained one under another number, for a container.
+    pub fn like(&self, trained: &str, number: &str, container: &str) -> Result<Value> {
+        let manifest = &self.world.cluster().models.version(trained)?.manifest;
+        let mut object: Value = serde_saphyr::from_str(&std::fs::read_to_string(manifest)?)?;
+        object["metadata"]["name"] = json!(format!("digits-{number}"));
+        object["metadata"]["namespace"] = json!(self.namespace);
+        object["spec"]["version"] = json!(number);
+        object["spec"]["serving"]["container"] = json!(container);
+        Ok(object)
+    }
+
     /// Merges a change into the rollout.
     pub async fn edit(&self, change: Value) -> Result<()> {
         let params = PatchParams { field_manager: Some("team".to_owned()), ..PatchParams::default() };
@@ -200,6 +211,14 @@ impl<'a> Space<'a> {
         Ok(())
     }
 
+    /// At rest the route's content is the user's. Who owns its fields may differ: somebody else has really written them.
+    pub async fn ensure_route_spec_untouched(&self) -> Result<()> {
+        let mut differs = self.user_route.differs(&self.route_now().await?);
+        differs.retain(|part| *part != "managedFields");
+        ensure!(differs.is_empty(), "the route at rest is not the user's: {} differ", differs.join(", "));
+        Ok(())
+    }
+
     pub async fn wait_ready(&self, deployment: &str, replicas: i32) -> Result<()> {
         let deployments = self.deployments();
         wait_for(&format!("{replicas} pods of {deployment}"), SOON, async || {
@@ -245,8 +264,14 @@ impl<'a> Space<'a> {
         Ok(ready.filter_map(|one| one.target_ref?.name).collect())
     }
 
-    /// Load through the gateway, and a sixth of it to each of the two ways to the Service.
+    /// Load through the gateway, and a sixth of it to each of the two ways to the Service. Callers are patient: a busy
+    /// machine is slow, and that is no failure; the gateway's own patience of 15 s comes first.
     pub async fn load(&self, rate: f64) -> Result<load::Running> {
+        self.load_with(rate, Duration::from_secs(25)).await
+    }
+
+    /// The same, and how long a caller waits for an answer.
+    pub async fn load_with(&self, rate: f64, patience: Duration) -> Result<load::Running> {
         let gateway: SocketAddr = net::GATEWAY.trim_start_matches("http://").parse()?;
         let host = manifests::host(&self.namespace);
         let mut targets = vec![Target { rate, feedback: 0.5, host, ..Target::gateway(gateway) }];
@@ -257,8 +282,7 @@ impl<'a> Space<'a> {
             targets.push(Target { rate: rate / 6.0, feedback: 0.5, ..Target::service(address, keep) });
         }
         let mut config = load::Config::new(targets, Duration::from_secs(600));
-        // Longer than the gateway's own patience of 15 s: a busy machine is slow, and that is no failure.
-        config.timeout = Duration::from_secs(25);
+        config.timeout = patience;
         let load = load::start(config, Images::read(&self.world.cluster().models.holdout)?)?;
         // Both arms are compared from the first look on: stable must have been seen.
         tokio::time::sleep(Duration::from_secs(2)).await;
