@@ -54,6 +54,12 @@ impl Limit {
     pub const fn by(by: f64) -> Self {
         Self { ratio: 1.0, plus: by }
     }
+
+    /// This limit, nowhere narrower than another.
+    #[must_use]
+    pub fn at_least(self, other: Self) -> Self {
+        Self { ratio: self.ratio.max(other.ratio), plus: self.plus.max(other.plus) }
+    }
 }
 
 /// Which way of a score is better.

@@ -77,6 +77,7 @@ impl Default for NoData {
 #[x_kube(validation = metric::by_is_for_means())]
 #[x_kube(validation = metric::ratio_is_for_shares())]
 #[x_kube(validation = metric::proof_not_narrower())]
+#[x_kube(validation = metric::proof_not_narrower_than_default())]
 #[serde(rename_all = "camelCase")]
 pub struct Metric {
     /// Name of the metric, unique within the rollout.
@@ -95,10 +96,12 @@ pub struct Metric {
     /// How the two arms are told apart. Left out: by the pods' names in the label `pod`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arms: Option<Arms>,
-    /// How much worse than stable is too much: beyond it traffic is brought back.
+    /// How much worse than stable is too much: beyond it traffic is brought back. What is left out is {ratio: 1.25, plus:
+    /// 0.0005}, for latency {ratio: 1.25, plus: 0.002}, for a mean {by: 0.02}.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worse: Option<Limit>,
-    /// How much worse than stable is still good enough for a promotion; not narrower than `worse`.
+    /// How much worse than stable is still good enough for a promotion; not narrower than `worse`. What is left out is
+    /// {ratio: 1.5, plus: 0.001}, for latency {ratio: 2, plus: 0.005}, for a mean {by: 0.05}, or `worse` where that is wider.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proof: Option<Limit>,
     /// Samples that both arms need in a step before it can end.

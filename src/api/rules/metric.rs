@@ -48,6 +48,22 @@ pub fn proof_not_narrower() -> Rule {
     )
 }
 
+/// The same where `worse` is left out, so that its default counts.
+pub fn proof_not_narrower_than_default() -> Rule {
+    let wide = |field: &str, default: &str| {
+        format!(
+            "(!has(self.proof.{field}) || (has(self.worse) && has(self.worse.{field})) || self.proof.{field} >= {default})"
+        )
+    };
+    let fields =
+        [wide("ratio", "1.25"), wide("plus", "(has(self.latency) ? 0.002 : 0.0005)"), wide("by", "0.02")];
+    rule(
+        &format!("!has(self.proof) || ({})", fields.join(" && ")),
+        "proof must not be narrower than worse, which is {ratio: 1.25, plus: 0.0005} where it is left out, {ratio: 1.25, \
+         plus: 0.002} for latency and {by: 0.02} for a mean: name worse too",
+    )
+}
+
 /// A limit is not below stable.
 pub fn ratio_from_one() -> Rule {
     rule("self >= 1.0", "ratio is times as bad as stable and must be at least 1; 1 means not worse at all")

@@ -99,7 +99,9 @@ fn limits(plan: &mut MetricPlan, metric: &Metric) {
         Some(l) => Limit { ratio: l.ratio.unwrap_or(of.ratio), plus: l.by.or(l.plus).unwrap_or(of.plus) },
     };
     plan.worse = with(plan.worse, metric.worse.as_ref());
-    plan.proof = with(plan.proof, metric.proof.as_ref());
+    // What is left out of the proof is the default, or the rollback bound where that is wider: a candidate between the two
+    // would be neither promoted nor rolled back.
+    plan.proof = with(plan.proof, metric.proof.as_ref()).at_least(plan.worse);
     plan.min_samples = u32::try_from(metric.min_samples).unwrap_or(u32::MAX);
     plan.observe_only = metric.observe_only;
     plan.better = match metric.mean.as_ref().map(|m| m.better) {
@@ -163,4 +165,47 @@ fn history(d: &Draft<'_>, found: &Evidence, metric: &Metric) -> Result<Counts, (
     let mut total = Counts::default();
     looks.intervals.iter().for_each(|i| total.add(&i.stable));
     Ok(total)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn bounds(limits_of: Value) -> (Limit, Limit) {
+        let mut metric = json!({"name": "m"});
+        metric.as_object_mut().unwrap().extend(limits_of.as_object().unwrap().clone());
+        let metric: Metric = serde_json::from_value(metric).unwrap();
+        let budget = split(0.01, planned(), &[claim(&metric)]).remove(0);
+        let mut plan = MetricPlan::new("m", "1.0.0", kind(&metric), budget);
+        limits(&mut plan, &metric);
+        (plan.worse, plan.proof)
+    }
+
+    fn planned() -> PlannedLooks {
+        PlannedLooks { shadow: 0, canary: 10, watch: 10, paired_watch: true }
+    }
+
+    #[test]
+    fn a_proof_that_is_left_out_is_the_default_and_never_narrower_than_the_rollback_bound() {
+        let ratio = json!({"bad": "b", "total": "t"});
+        let of = |worse: Value, proof: Value| bounds(json!({"ratio": ratio, "worse": worse, "proof": proof}));
+        assert_eq!(bounds(json!({"ratio": ratio})), (Limit::ratio(1.25, 0.0005), Limit::ratio(1.5, 0.001)));
+        assert_eq!(
+            of(json!({"ratio": 2}), Value::Null),
+            (Limit::ratio(2.0, 0.0005), Limit::ratio(2.0, 0.001))
+        );
+        assert_eq!(
+            of(json!({"plus": 0.01}), json!({"ratio": 3})),
+            (Limit::ratio(1.25, 0.01), Limit::ratio(3.0, 0.01))
+        );
+        assert_eq!(
+            of(json!({"ratio": 1.1}), json!({"ratio": 1.2})).1,
+            Limit::ratio(1.2, 0.001),
+            "what is said counts"
+        );
+        let mean = |worse: f64| bounds(json!({"mean": {"histogram": "h"}, "worse": {"by": worse}})).1;
+        assert_eq!((mean(0.01), mean(0.1)), (Limit::by(0.05), Limit::by(0.1)));
+    }
 }
