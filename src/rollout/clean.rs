@@ -62,7 +62,11 @@ fn selectors_back(d: &mut Draft<'_>) -> bool {
             let any = slots
                 .filter_map(|s| d.obs.service(&s.name))
                 .any(|s| matches!(world::selects(s, &d.status), Some(Slot::A | Slot::B)));
-            !any || selectors::point_all(d, active, "back to the origin")
+            if any {
+                return selectors::point_all(d, active, "back to the origin");
+            }
+            selectors::give_back(d);
+            true
         }
     }
 }

@@ -68,6 +68,13 @@ impl<'a> Draft<'a> {
         self.actions.push(action);
     }
 
+    /// Adds an action that several steps of one pass may ask for.
+    pub fn act_once(&mut self, action: Action) {
+        if !self.actions.contains(&action) {
+            self.actions.push(action);
+        }
+    }
+
     /// The actions bring traffic back: they do not wait for the status write.
     pub fn urgent(&mut self) {
         self.urgent = true;

@@ -238,13 +238,17 @@ pub fn restore(d: &mut Draft<'_>) -> bool {
     let name = world::route_name(d.obs).to_owned();
     match with_names(d, |names| http_route::undo(&route, names, &known)) {
         Ok(Some(edit)) => {
-            once(d, Action::PatchRoute { name, patch: edit.patch, what: "as the user wrote it".to_owned() });
+            d.act_once(Action::PatchRoute {
+                name,
+                patch: edit.patch,
+                what: "as the user wrote it".to_owned(),
+            });
             false
         }
         Ok(None) => {
             if let Some(edit) = http_route::restore_managed_fields(&route, &known) {
                 let what = "field owners as before".to_owned();
-                once(d, Action::PatchRoute { name, patch: edit.patch, what });
+                d.act_once(Action::PatchRoute { name, patch: edit.patch, what });
             }
             true
         }
@@ -252,13 +256,6 @@ pub fn restore(d: &mut Draft<'_>) -> bool {
             d.hold("RouteRefused", e.to_string());
             false
         }
-    }
-}
-
-/// Several steps of one pass may ask for the same write.
-fn once(d: &mut Draft<'_>, action: Action) {
-    if !d.actions.contains(&action) {
-        d.act(action);
     }
 }
 

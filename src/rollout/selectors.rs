@@ -8,6 +8,33 @@ use crate::workload::{labels, services};
 
 use super::{Action, Draft, world};
 
+/// The edit that brings a following Service to a slot. Who owns its selector now is remembered with the intent.
+fn turn(d: &mut Draft<'_>, name: &str, slot: Slot, what: &str) -> bool {
+    let (Some(service), Some(adoption)) = (d.obs.service(name), &mut d.status.adoption) else { return false };
+    let Some(at) = adoption.services.iter().position(|s| s.name == name) else { return false };
+    let wanted = labels::selector_for(adoption, &adoption.services[at].selector, slot);
+    let Some(edit) = selector::selector_edit(service, &wanted) else { return false };
+    let original = &mut adoption.services[at];
+    original.owners = selector::owners(service, &original.owners);
+    d.act(Action::PatchService { name: name.to_owned(), patch: edit.patch, what: what.to_owned() });
+    true
+}
+
+/// While the Services select the origin, their selectors belong to whoever wrote them, as before the first edit.
+pub fn give_back(d: &mut Draft<'_>) {
+    let Some(adoption) = d.status.adoption.clone() else { return };
+    for original in &adoption.services {
+        let Some(service) = d.obs.service(&original.name) else { continue };
+        if world::selects(service, &d.status) != Some(Slot::Origin) {
+            continue;
+        }
+        if let Some(edit) = selector::give_back(service, &original.owners) {
+            let (name, what) = (original.name.clone(), "field owners as before".to_owned());
+            d.act_once(Action::PatchService { name, patch: edit.patch, what });
+        }
+    }
+}
+
 /// Brings every following Service to a slot. True when all of them select it, as observed.
 pub fn point_all(d: &mut Draft<'_>, slot: Slot, what: &str) -> bool {
     let Some(adoption) = d.status.adoption.clone() else { return true };
@@ -18,14 +45,7 @@ pub fn point_all(d: &mut Draft<'_>, slot: Slot, what: &str) -> bool {
             continue;
         }
         done = false;
-        let wanted = labels::selector_for(&adoption, &original.selector, slot);
-        if let Some(edit) = selector::selector_edit(service, &wanted) {
-            d.act(Action::PatchService {
-                name: original.name.clone(),
-                patch: edit.patch,
-                what: what.to_owned(),
-            });
-        }
+        turn(d, &original.name, slot, what);
     }
     done
 }
@@ -55,17 +75,14 @@ pub fn guard(d: &mut Draft<'_>) {
         if fine {
             continue;
         }
-        let wanted = labels::selector_for(&adoption, &original.selector, active);
-        if let Some(edit) = selector::selector_edit(service, &wanted) {
-            let what = format!("selector back to the active slot {active}");
-            d.act(Action::PatchService {
-                name: original.name.clone(),
-                patch: edit.patch,
-                what: what.clone(),
-            });
+        let what = format!("selector back to the active slot {active}");
+        if turn(d, &original.name, active, &what) {
             d.event(true, "SelectorCorrected", format!("Service {}: {what}", original.name));
             d.urgent();
         }
+    }
+    if active == Slot::Origin {
+        give_back(d);
     }
 }
 

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use chrono::SecondsFormat;
 use k8s_openapi::api::core::v1::Service;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Draft, Edit, managed_fields};
+use crate::api::FieldOwner;
 
 /// A selector is one atomic map with one owner.
 const SELECTOR: managed_fields::Path = ["f:spec", "f:selector"];
@@ -30,14 +32,40 @@ pub fn renew_service(present: &Service, wanted: &Service) -> Option<Edit> {
     draft.done()
 }
 
-/// Who owns a Service's selector: to be remembered before the first edit.
-pub fn remembered_managed_fields(service: &Service) -> Vec<Value> {
-    as_value(service).map(|s| managed_fields::owners(&s, &SELECTOR)).unwrap_or_default()
+/// Who owns a Service's selector, to be remembered before each edit of ours: others than us, and while we own it too,
+/// those that were remembered before.
+pub fn owners(service: &Service, remembered: &[FieldOwner]) -> Vec<FieldOwner> {
+    let Some(service) = as_value(service) else { return remembered.to_vec() };
+    let present = managed_fields::owners(&service, &SELECTOR);
+    let all = match managed_fields::we_own(&service, &SELECTOR) {
+        true => managed_fields::joined(&entries(remembered), present),
+        false => present,
+    };
+    all.into_iter().filter_map(|entry| serde_json::from_value(entry).ok()).collect()
 }
 
-/// The second write at handback: the selector belongs again to whoever wrote it; nothing when it does already.
-pub fn restore_managed_fields(service: &Service, remembered: &[Value]) -> Option<Edit> {
-    managed_fields::restore(&as_value(service)?, remembered, &SELECTOR)
+/// The second write at hand-back: the selector belongs again to whoever wrote it; nothing when it is not ours.
+pub fn give_back(service: &Service, remembered: &[FieldOwner]) -> Option<Edit> {
+    let service = as_value(service)?;
+    managed_fields::we_own(&service, &SELECTOR)
+        .then(|| managed_fields::restore(&service, &entries(remembered), &SELECTOR))
+        .flatten()
+}
+
+/// Entries of managedFields that own the selector and nothing else.
+fn entries(owners: &[FieldOwner]) -> Vec<Value> {
+    let entry = |owner: &FieldOwner| {
+        let FieldOwner { manager, operation, api_version, time } = owner;
+        let mut entry = json!({
+            "manager": manager, "operation": operation, "apiVersion": api_version, "fieldsType": "FieldsV1",
+            "fieldsV1": {SELECTOR[0]: {SELECTOR[1]: {}}},
+        });
+        if let Some(time) = time {
+            entry["time"] = time.to_rfc3339_opts(SecondsFormat::Secs, true).into();
+        }
+        entry
+    };
+    owners.iter().map(entry).collect()
 }
 
 /// The foreign manager that last wrote the selector, else the spec; `unknown` when the object does not tell.

@@ -58,7 +58,10 @@ pub fn choose(origin: &Deployment, services: &[&Service]) -> Result<Adoption, Ad
     let mut following: Vec<OriginalSelector> = services
         .iter()
         .filter(|s| selects(s, &pods))
-        .filter_map(|s| Some(OriginalSelector { name: name(s), selector: follows_selector(s)?.clone() }))
+        .filter_map(|s| {
+            let selector = follows_selector(s)?.clone();
+            Some(OriginalSelector { name: name(s), selector, owners: Vec::new() })
+        })
         .collect();
     following.sort_by(|a, b| a.name.cmp(&b.name));
     if following.is_empty() {

@@ -176,4 +176,23 @@ pub struct OriginalSelector {
     pub name: String,
     /// Its selector.
     pub selector: BTreeMap<String, String>,
+    /// Who owned the selector before we wrote it: it is theirs again at hand-back, or their next server-side apply would
+    /// fail with a conflict.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub owners: Vec<FieldOwner>,
+}
+
+/// An owner of a field, as `metadata.managedFields` names it.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct FieldOwner {
+    /// The field manager.
+    pub manager: String,
+    /// `Apply` or `Update`.
+    pub operation: String,
+    /// Version of the API that it wrote through.
+    pub api_version: String,
+    /// When it wrote last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<DateTime<Utc>>,
 }

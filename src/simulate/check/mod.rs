@@ -102,6 +102,7 @@ impl Checks {
     /// At the very end.
     pub fn at_the_end(&mut self, world: &World) {
         users::restored(self, world);
+        users::handed_back(self, world);
         if world.ledger.lost() > 0 {
             self.broken("lost", format!("requests failed that no version failed: {:?}", world.ledger.failed));
         }

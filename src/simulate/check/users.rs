@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::api::Phase;
+use crate::api::{Phase, keys};
 use crate::simulate::expect::status_of;
 use crate::simulate::setup::json_of;
 use crate::simulate::world::{NAME, World};
@@ -70,6 +70,18 @@ fn foreign_fields(checks: &mut Checks, now: &Value, meant: &Value) {
     };
     if unrelated(now) != unrelated(meant) {
         checks.broken("I6", "a rule that is not the rollout's was changed");
+    }
+}
+
+/// At the end: a selector that leads to the origin belongs to whoever wrote it.
+pub fn handed_back(checks: &mut Checks, world: &World) {
+    for (name, service) in &world.objects.services {
+        let service = json_of(service.as_ref());
+        let owners = service["metadata"]["managedFields"].as_array().into_iter().flatten();
+        let ours = owners.filter(|e| e["manager"] == keys::FIELD_MANAGER).count();
+        if ours > 0 && service["spec"]["selector"]["app"] == NAME {
+            checks.broken("I6", format!("at rest the selector of Service {name} is not the user's"));
+        }
     }
 }
 

@@ -37,7 +37,7 @@ fn only_the_selector_is_written_and_only_on_the_object_as_read() {
 
 #[test]
 fn the_selectors_owner_is_remembered_and_put_back() {
-    let remembered = remembered_managed_fields(&service());
+    let remembered = owners(&service(), &[]);
     assert_eq!(last_writer(&service()), "kubectl");
     let mut taken = service();
     let ours = json!({"manager": "understudy", "operation": "Update", "apiVersion": "v1", "fieldsType": "FieldsV1",
@@ -45,12 +45,18 @@ fn the_selectors_owner_is_remembered_and_put_back() {
     let fields = taken.metadata.managed_fields.as_mut().unwrap();
     fields[0].fields_v1.as_mut().unwrap().0["f:spec"].as_object_mut().unwrap().remove("f:selector");
     fields.push(serde_json::from_value(ours).unwrap());
-    let edit = restore_managed_fields(&taken, &remembered).unwrap();
+    assert_eq!(
+        owners(&taken, &remembered),
+        remembered,
+        "what was remembered stays while the selector is ours"
+    );
+    let edit = give_back(&taken, &remembered).unwrap();
     let mut now = serde_json::to_value(&taken).unwrap();
     json_patch::patch(&mut now, &edit.patch).unwrap();
     assert_eq!(now, edit.object);
     assert_eq!(now, serde_json::to_value(service()).unwrap());
-    assert_eq!(restore_managed_fields(&service(), &remembered), None);
+    assert_eq!(give_back(&service(), &remembered), None);
+    assert_eq!(give_back(&service(), &[]), None, "a selector that is not ours is left alone");
 }
 
 #[test]
