@@ -27,9 +27,11 @@ pub fn need(d: &Draft<'_>, weight: i32, mirror: i32) -> i32 {
 }
 
 /// Remembers the largest ready count of the stable arm since the attempt began: an autoscaler that follows the traffic
-/// away must not shrink what all of it may land on.
+/// away must not shrink what all of it may land on. The surge of a rolling update is not capacity: pods beyond the scale go
+/// as soon as the others are ready.
 pub fn remember(d: &mut Draft<'_>) {
-    let ready = world::ready_pods(d.obs, world::active_slot(&d.status), None);
+    let slot = world::active_slot(&d.status);
+    let ready = world::ready_pods(d.obs, slot, None).min(world::replicas(d.obs.deployment(slot)));
     d.status.capacity = d.status.capacity.max(ready);
 }
 

@@ -41,7 +41,8 @@ fn name_of(deployment: &Deployment) -> &str {
 fn replicate(world: &mut World, deployment: &Deployment) {
     let Some(spec) = &deployment.spec else { return };
     let wanted = usize::try_from(spec.replicas.unwrap_or(1)).unwrap_or(0);
-    let hash = template::hash(&spec.template);
+    let key = (deployment.metadata.uid.clone(), deployment.metadata.generation);
+    let hash = world.templates.entry(key).or_insert_with(|| template::hash(&spec.template)).clone();
     let of = |world: &World, current: bool| -> Vec<Arc<Pod>> {
         let pods = world.objects.pods.values();
         let alive = pods.filter(|p| p.deployment == name_of(deployment) && p.deleting.is_none());

@@ -1,5 +1,8 @@
 //! What a script expects of the world.
 
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
 use crate::api::condition::{self, ConditionType};
 use crate::api::{ModelRollout, ModelRolloutStatus};
 
@@ -87,14 +90,15 @@ impl Expectation {
     }
 
     /// Whether it is so.
-    pub fn holds(&self, world: &World, told: &[String]) -> bool {
-        self.of(NAME, world, told)
+    pub fn holds(&self, world: &World, told: &BTreeSet<String>) -> bool {
+        // Events come after the writes and die with the process; what must not be lost is in status and history.
+        let lost = world.follows && matches!(self, Self::Event(_));
+        lost || self.of(NAME, world, told)
     }
 
-    fn of(&self, name: &str, world: &World, told: &[String]) -> bool {
+    fn of(&self, name: &str, world: &World, told: &BTreeSet<String>) -> bool {
         let rollout = world.objects.rollouts.get(name);
-        let none = ModelRolloutStatus::default();
-        let status = rollout.and_then(|r| r.status.as_ref()).unwrap_or(&none);
+        let status = rollout.map_or(&*EMPTY, |r| status_of(r));
         match self {
             Self::Not(other) => !other.of(name, world, told),
             Self::Of(other, what) => what.of(other, world, told),
@@ -113,7 +117,8 @@ impl Expectation {
             Self::RolledBackFor(r) => status.last_rollback.as_ref().is_some_and(|l| l.reason == *r),
             Self::Scale(deployment, n) => {
                 let found = world.objects.deployments.get(deployment).and_then(|d| d.spec.as_ref());
-                found.is_some_and(|s| s.replicas == Some(*n))
+                // An operator that died in time never made it.
+                found.map_or(world.follows && *n == 0, |s| s.replicas == Some(*n))
             }
             Self::There(kind, name) => there(world, kind, name),
             Self::Outcome(action, outcome) => outcome_of(world, action).as_deref() == Some(outcome),
@@ -155,7 +160,9 @@ fn outcome_of(world: &World, action: &str) -> Option<String> {
     last.status.as_ref().and_then(|s| s.outcome).map(|o| format!("{o:?}"))
 }
 
+static EMPTY: LazyLock<ModelRolloutStatus> = LazyLock::new(ModelRolloutStatus::default);
+
 /// The status of a rollout, empty when it has none.
-pub fn status_of(rollout: &ModelRollout) -> ModelRolloutStatus {
-    rollout.status.clone().unwrap_or_default()
+pub fn status_of(rollout: &ModelRollout) -> &ModelRolloutStatus {
+    rollout.status.as_ref().unwrap_or(&EMPTY)
 }

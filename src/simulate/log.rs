@@ -1,6 +1,7 @@
 //! The log of a run: what a person would want to read to follow it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::api::{ModelRollout, ModelRolloutStatus};
 
@@ -13,16 +14,16 @@ use super::world::World;
 #[derive(Clone, Debug, Default)]
 pub struct Log {
     /// The lines.
-    pub lines: Vec<String>,
+    pub lines: Vec<Arc<str>>,
     /// Reasons of all Events so far.
-    pub told: Vec<String>,
+    pub told: BTreeSet<String>,
     last: BTreeMap<String, String>,
 }
 
 impl Log {
     /// A line with its time.
     pub fn say(&mut self, world: &World, text: impl AsRef<str>) {
-        self.lines.push(format!("{:>5}s  {}", world.elapsed(), text.as_ref()));
+        self.lines.push(format!("{:>5}s  {}", world.elapsed(), text.as_ref()).into());
     }
 
     /// A line, if it says something else than the last of its kind; numbers in it do not count.
@@ -61,7 +62,7 @@ impl Log {
     /// What a pass tells after its writes.
     pub fn pass(&mut self, world: &World, pass: &Pass) {
         for event in &pass.plan.events {
-            self.told.push(event.reason.clone());
+            self.told.insert(event.reason.clone());
             let transition = pass
                 .plan
                 .status

@@ -92,7 +92,9 @@ impl Objects {
         self.rollouts.values().for_each(|o| prints.of(o).hash(&mut hasher));
         self.versions.values().for_each(|o| prints.of(o).hash(&mut hasher));
         self.decisions.values().for_each(|o| prints.of(o).hash(&mut hasher));
-        format!("{:?} {:?} {}", self.pods, self.endpoints, self.terminating).hash(&mut hasher);
+        self.pods.values().for_each(|o| prints.shown(o).hash(&mut hasher));
+        self.endpoints.iter().for_each(|(n, o)| (n, prints.shown(o)).hash(&mut hasher));
+        self.terminating.hash(&mut hasher);
         hasher.finish()
     }
 }
@@ -105,11 +107,23 @@ type Held = Arc<dyn std::any::Any + Send + Sync>;
 
 impl Prints {
     fn of<T: Serialize + Send + Sync + 'static>(&mut self, object: &Arc<T>) -> u64 {
+        self.known(object, |o| print(o))
+    }
+
+    fn shown<T: std::fmt::Debug + Send + Sync + 'static>(&mut self, object: &Arc<T>) -> u64 {
+        self.known(object, |o| {
+            let mut hasher = DefaultHasher::new();
+            format!("{o:?}").hash(&mut hasher);
+            hasher.finish()
+        })
+    }
+
+    fn known<T: Send + Sync + 'static>(&mut self, object: &Arc<T>, make: impl FnOnce(&T) -> u64) -> u64 {
         let at = Arc::as_ptr(object).cast::<()>() as usize;
         if let Some((known, _)) = self.0.get(&at) {
             return *known;
         }
-        let made = print(object.as_ref());
+        let made = make(object.as_ref());
         // The object is held on to, so that its address is not used again.
         self.0.insert(at, (made, Arc::clone(object) as Held));
         made

@@ -331,5 +331,7 @@ fn volume(world: &mut World, mode: &str) {
     json["spec"]["template"]["spec"]["volumes"] =
         json!([{ "name": "data", "persistentVolumeClaim": { "claimName": "data" } }]);
     world.meant.template = Some(json["spec"]["template"].clone());
-    world.put_deployment(typed(json));
+    let mut new: Deployment = typed(json);
+    new.metadata.generation = new.metadata.generation.map(|g| g + 1);
+    world.put_deployment(new);
 }

@@ -1,6 +1,8 @@
 //! Counters of pods and of the gateway, scraped every second, and answers in the form that the rollout asks for.
 
 use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 use chrono::{DateTime, Duration, Utc};
 
@@ -36,6 +38,36 @@ pub enum Mood {
     Blind,
 }
 
+/// Samples of one target in order of time: the older ones are shared between copies.
+#[derive(Clone, Debug, Default)]
+struct Samples {
+    older: Arc<Vec<(i64, Counters)>>,
+    newer: Vec<(i64, Counters)>,
+}
+
+impl Samples {
+    fn push(&mut self, at: i64, value: Counters) {
+        self.newer.push((at, value));
+        if self.newer.len() >= 40 {
+            // The hour before the start was scraped at every hundredth second and is kept.
+            let old = at - KEEP.num_milliseconds();
+            let kept = self.older.iter().filter(|(t, _)| *t > old || t % 100_000 == 0);
+            self.older = Arc::new(kept.copied().chain(self.newer.drain(..)).collect());
+        }
+    }
+
+    fn window(&self, from: i64, to: i64) -> Vec<(i64, Counters)> {
+        let within = |list: &[(i64, Counters)]| {
+            let begin = list.partition_point(|(at, _)| *at < from);
+            let end = list.partition_point(|(at, _)| *at <= to);
+            list[begin..end.max(begin)].to_vec()
+        };
+        let mut out = within(&self.older);
+        out.extend(within(&self.newer));
+        out
+    }
+}
+
 /// One scrape of one target: total, bad, buckets, good.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Counters {
@@ -64,7 +96,7 @@ pub struct Prometheus {
     /// How it answers.
     pub mood: Mood,
     now: BTreeMap<String, Counters>,
-    samples: BTreeMap<String, Vec<(i64, Counters)>>,
+    samples: BTreeMap<String, Samples>,
 }
 
 impl Counters {
@@ -107,14 +139,17 @@ impl Prometheus {
                 sum.add(Counted { total: 5000, bad: 50, slow: 0, good: 4750 });
                 list.push((end - second * 1000, sum));
             }
-            self.samples.insert(key.clone(), list);
+            self.samples.insert(key.clone(), Samples { older: Arc::new(list), newer: Vec::new() });
             self.now.insert(key, sum);
         }
     }
 
     /// The last scrape of everything, for comparing worlds.
-    pub fn digest(&self) -> String {
-        format!("{:?} {:?}", self.mood, self.now)
+    pub fn digest(&self, hasher: &mut impl Hasher) {
+        (self.mood as u8).hash(hasher);
+        for (key, c) in &self.now {
+            (key, c.total.to_bits(), c.bad.to_bits(), c.good.to_bits(), c.buckets[0].to_bits()).hash(hasher);
+        }
     }
 }
 
@@ -147,12 +182,7 @@ impl Prometheus {
         if mood == Mood::NaN {
             value = Counters { total: f64::NAN, bad: f64::NAN, buckets: [f64::NAN; 5], good: f64::NAN };
         }
-        let list = self.samples.entry(key.to_owned()).or_default();
-        list.push((at, value));
-        let old = at - KEEP.num_milliseconds();
-        if list.len() > 600 {
-            list.retain(|(t, _)| *t > old || t % 100_000 == 0);
-        }
+        self.samples.entry(key.to_owned()).or_default().push(at, value);
     }
 
     /// Answers to questions.
@@ -203,8 +233,7 @@ impl Prometheus {
 
     fn series(&self, q: &Question, key: &str, target: &str) -> Vec<RawSeries> {
         let (from, to) = (q.from.timestamp_millis(), q.to.timestamp_millis());
-        let all = self.samples.get(key).map_or(&[][..], Vec::as_slice);
-        let window: Vec<&(i64, Counters)> = all.iter().filter(|(at, _)| *at >= from && *at <= to).collect();
+        let window = self.samples.get(key).map(|s| s.window(from, to)).unwrap_or_default();
         if window.is_empty() {
             return Vec::new();
         }

@@ -104,9 +104,15 @@ impl Simulation {
     #[must_use]
     pub fn with_crash(mut self, after: usize, outage: i64) -> Self {
         self.crash_after = Some(after);
+        self.world.follows = true;
         self.outage = outage;
-        self.slack = 3 * outage;
+        self.slack = 3 + 3 * outage;
         self
+    }
+
+    /// Whether the operator does not come back at once when it dies.
+    pub fn was_away(&self) -> bool {
+        self.outage > 0
     }
 
     /// Writes of the operator so far.
@@ -218,7 +224,8 @@ impl Simulation {
                     true
                 }
                 Step::Wait(span) => now - since >= *span,
-                Step::Expect(what, within) => {
+                Step::Expect(what, within, killed) => {
+                    let within = if self.world.follows { killed } else { within };
                     let holds = what.holds(&self.world, &self.log.told);
                     if !holds && now - since >= *within + self.slack {
                         return Err(self.trouble(format!("line {}: not so: {}", line.number, line.text)));
@@ -293,7 +300,13 @@ impl Simulation {
     }
 
     fn pass(&mut self, rollout: &str) {
-        let Some(pass) = operator::look(&self.world, &self.operator, rollout) else { return };
+        let Some(pass) = operator::look(&self.world, &self.operator, rollout) else {
+            // Reads that lag do not know it yet.
+            let (at, _) = self.world.seen(self.operator.lag);
+            self.operator.seen.insert(rollout.to_owned(), at);
+            self.operator.wake.remove(rollout);
+            return;
+        };
         self.checks.plan(&self.world, &pass);
         if !self.checks.found.is_empty() {
             return;
@@ -368,10 +381,9 @@ impl Simulation {
     pub fn digest(&self, prints: &mut Marks) -> u64 {
         let mut hasher = DefaultHasher::new();
         self.world.objects.digest(&mut prints.0).hash(&mut hasher);
-        self.world.prometheus.digest().hash(&mut hasher);
-        let ledger: Vec<_> = self.world.ledger.last.iter().collect();
-        format!("{:?} {:?} {:?}", self.world.shares.carried(), ledger, self.world.gateway.known)
-            .hash(&mut hasher);
+        self.world.prometheus.digest(&mut hasher);
+        self.world.shares.carried().iter().for_each(|(k, v)| (k, v.to_bits()).hash(&mut hasher));
+        (&self.world.ledger.last, &self.world.gateway.known).hash(&mut hasher);
         (self.place, self.since, self.world.elapsed(), self.last_write).hash(&mut hasher);
         format!("{:?} {:?} {:?}", self.operator.wake, self.operator.dead_until, self.operator.failed)
             .hash(&mut hasher);

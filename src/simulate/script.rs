@@ -80,8 +80,8 @@ pub enum Command {
 pub enum Step {
     /// It happens.
     Do(Command),
-    /// It must become so within so many seconds.
-    Expect(Expectation, i64),
+    /// It must become so within so many seconds; within so many when the operator was killed on the way.
+    Expect(Expectation, i64, i64),
     /// It must stay so for so many seconds.
     Keep(Expectation, i64),
     /// Nothing for so many seconds.
@@ -164,8 +164,14 @@ fn step(text: &str) -> Result<Step, String> {
     let words: Vec<&str> = text.split_whitespace().collect();
     match words.as_slice() {
         ["wait", span] => Ok(Step::Wait(seconds(span)?)),
-        ["expect", rest @ .., "within", span] => Ok(Step::Expect(Expectation::parse(rest)?, seconds(span)?)),
-        ["expect", rest @ ..] => Ok(Step::Expect(Expectation::parse(rest)?, 0)),
+        ["expect", rest @ .., "within", span, "or", killed, "when", "killed"] => {
+            Ok(Step::Expect(Expectation::parse(rest)?, seconds(span)?, seconds(killed)?))
+        }
+        ["expect", rest @ .., "within", span] => {
+            let within = seconds(span)?;
+            Ok(Step::Expect(Expectation::parse(rest)?, within, within))
+        }
+        ["expect", rest @ ..] => Ok(Step::Expect(Expectation::parse(rest)?, 0, 0)),
         ["keep", rest @ .., "for", span] => Ok(Step::Keep(Expectation::parse(rest)?, seconds(span)?)),
         _ => command(&words, text).map(Step::Do),
     }

@@ -58,7 +58,7 @@ impl World {
             return Err(Refused::Unavailable("modelrollouts/status".into()));
         }
         // Through JSON, as the API server keeps it.
-        present.status = Some(typed(json_of(status)));
+        present.status = Some(if self.follows { status.clone() } else { typed(json_of(status)) });
         self.put_rollout(present);
         Ok(true)
     }

@@ -127,13 +127,32 @@ fn deliver(world: &mut World, service: &str, n: u64, way: Way) {
         return fail(world, way, format!("the gateway does not know {service}"), n);
     }
     if pods.is_empty() {
-        return fail(world, way, format!("{service} has no ready endpoint"), n);
+        return match own_fault(world, service) {
+            Some(version) if way != Way::Mirror => {
+                let entry = world.ledger.served.entry(version).or_default();
+                entry.requests += n;
+                entry.bad += n;
+            }
+            Some(_) => {}
+            None => fail(world, way, format!("{service} has no ready endpoint"), n),
+        };
     }
     for pod in &pods {
         let part = world.shares.whole(format!("pod {service} {pod}"), n as f64 / pods.len() as f64);
         let Some(pod) = world.objects.pods.get(pod).cloned() else { continue };
         serve(world, service, &pod, part, way);
     }
+}
+
+/// The version whose own pods behind the Service are down because it crashes or never gets ready.
+fn own_fault(world: &World, service: &str) -> Option<String> {
+    let found = world.objects.services.get(service)?;
+    let pods = world.objects.pods.values().filter(|p| crate::workload::services::selects(found, &p.labels));
+    let down = |version: &String| {
+        let b = world.behaviour(version);
+        b.crashing || b.never_ready
+    };
+    pods.map(|p| p.version.clone()).find(down)
 }
 
 fn fail(world: &mut World, way: Way, why: String, n: u64) {

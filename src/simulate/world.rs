@@ -104,8 +104,12 @@ pub struct World {
     pub shares: Shares,
     /// What was scraped.
     pub prometheus: Prometheus,
+    /// Hashes of Deployments' templates by UID and generation.
+    pub templates: BTreeMap<(Option<String>, Option<i64>), String>,
     /// The user's intent.
     pub meant: Meant,
+    /// A copy that follows another run: what that run has shown is not shown again.
+    pub follows: bool,
     /// The API server refuses writes of status.
     pub status_refused: bool,
     /// Verbs and resources that the API server refuses to the operator.

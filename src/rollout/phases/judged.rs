@@ -9,7 +9,7 @@ use crate::api::{HoldOrRollback, RollbackOrHold, StepStatus};
 use crate::rollout::evidence::{self, Judged};
 use crate::rollout::rollback::{self, Cause};
 use crate::rollout::route::{self, Kept};
-use crate::rollout::{Draft, capacity};
+use crate::rollout::{Draft, capacity, world};
 
 /// What the phase may go on with.
 pub struct Look {
@@ -55,10 +55,13 @@ pub fn look(d: &mut Draft<'_>, stage: Stage, mirror: Option<i32>) -> Option<Look
     Some(Look { judged, steady, fit })
 }
 
-/// The candidate's requests for each request of stable that the route gives now.
+/// The candidate's requests for each request of stable that the route gives now. 0, which says nothing, when somebody has
+/// taken traffic from it: an operator that was away may see that only together with the look.
 fn per_stable(d: &Draft<'_>, mirror: Option<i32>) -> f64 {
     let Some(step) = d.status.step.as_ref().filter(|s| s.written) else { return 0.0 };
-    if d.status.overridden.is_some() {
+    let given = world::reading(d.obs).filter(|r| r.rules > 0);
+    let less = given.is_none_or(|r| r.candidate < step.set || (mirror.is_some() && r.mirror.is_none()));
+    if less || d.status.overridden.is_some() {
         return 0.0;
     }
     match mirror {

@@ -11,7 +11,7 @@ use crate::rollout::{Action, Draft, capacity, route, selectors, world};
 
 use super::{pending, resting};
 
-/// How long the endpoints have to follow the selectors.
+/// How long the endpoints have to follow the selectors, and the old arm its scale.
 const FOLLOW_WITHIN: Duration = Duration::seconds(60);
 
 /// Decides it and points the Services in the same pass.
@@ -183,9 +183,14 @@ fn old_arm(d: &mut Draft<'_>, settling: &Settling) {
         d.wait("no Service to select the old version");
         return;
     }
-    if world::replicas(d.obs.deployment(settling.old_slot)) > 0 {
+    // Active only when it is seen to be so: at rest nobody would scale it any more. Somebody who keeps scaling it up again
+    // does not hold this up for long; at rest that is a warning.
+    if world::replicas(d.obs.deployment(settling.old_slot)) > 0 && d.now() - settling.since < FOLLOW_WITHIN {
         let deployment = settling.old_slot.deployment(&d.spec().workload.deployment);
         d.act(Action::Scale { deployment, replicas: 0 });
+        d.wait("the old version to be scaled to 0");
+        d.wake_at(settling.since + FOLLOW_WITHIN);
+        return;
     }
     finish(d);
 }

@@ -9,6 +9,7 @@ mod status;
 mod users;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::api::{HistoryEntry, ModelRollout};
 use crate::rollout::Action;
@@ -28,7 +29,7 @@ pub struct Checks {
     /// Largest share that the last passed step allows, by UID of the rollout.
     pub granted: BTreeMap<String, i32>,
     /// History entries by UID of the rollout and id.
-    pub ids: BTreeMap<(String, String), HistoryEntry>,
+    pub ids: BTreeMap<(String, String), Arc<HistoryEntry>>,
     /// Somebody else wrote the route or a selector at this second.
     pub foreign: Option<i64>,
     /// The operator's reads lag: it cannot know what happened just now.
@@ -73,7 +74,9 @@ impl Checks {
             pods::scaled(self, before, world, pass, action);
             lost(self, before, world, action);
         }
-        users::kept(self, world);
+        if users::touched(before, world) {
+            users::kept(self, world);
+        }
     }
 
     /// Of the plan, before it is carried out.

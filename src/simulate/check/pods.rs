@@ -19,10 +19,10 @@ pub fn scaled(checks: &mut Checks, before: &Before, world: &World, pass: &Pass, 
     if replicas >= old {
         return;
     }
-    let status = world.objects.rollouts.get(pass.observed.name()).map(|r| status_of(r)).unwrap_or_default();
+    let phase = world.objects.rollouts.get(pass.observed.name()).and_then(|r| status_of(r).phase);
     let selected = [NAME, "scorer-grpc"].into_iter().find(|s| share::selects(world, s, deployment));
     let held = matches!(
-        status.phase,
+        phase,
         Some(Phase::Preparing | Phase::Shadow | Phase::Canary | Phase::Watching | Phase::RollingBack)
     );
     if let Some(service) = selected

@@ -15,6 +15,8 @@ use super::{Before, Checks};
 
 /// Seconds within which a foreign raise must have been corrected, five corrections a minute included.
 const CORRECTED_WITHIN: i64 = 11;
+/// The same when the operator died between the intent and the write, which has used up one correction: ten more.
+const CORRECTED_WITHIN_KILLED: i64 = 21;
 
 /// Labels of the pods of a Deployment, by its template.
 pub fn pod_labels(world: &World, deployment: &str) -> BTreeMap<String, String> {
@@ -31,7 +33,7 @@ pub fn selects(world: &World, service: &str, deployment: &str) -> bool {
 fn candidate_slot(rollout: &ModelRollout) -> Slot {
     let status = status_of(rollout);
     let active = status.active.as_ref().map_or(Slot::Origin, |a| a.slot);
-    status.candidate.map_or(active.next(), |c| c.slot)
+    status.candidate.as_ref().map_or(active.next(), |c| c.slot)
 }
 
 /// Percent of the route's requests that reach the pods of the candidate's slot, the highest over the rules, rounded up.
@@ -44,7 +46,7 @@ pub fn of(world: &World, rollout: &ModelRollout) -> i32 {
 pub fn to(world: &World, rollout: &ModelRollout, deployment: &str) -> i32 {
     let service = rollout.spec.traffic.service.as_str();
     let ours = format!("{service}-candidate");
-    let rules = world.route().and_then(|r| r["spec"]["rules"].as_array().cloned()).unwrap_or_default();
+    let rules = world.route().and_then(|r| r["spec"]["rules"].as_array()).map_or(&[][..], Vec::as_slice);
     let share = |rule: &Value| {
         let pair = |b: &&Value| b["name"] == service || b["name"] == ours.as_str();
         let weight = |b: &Value| b["weight"].as_i64().unwrap_or(1);
@@ -137,7 +139,7 @@ pub fn brought_back(checks: &mut Checks, world: &World, pass: &Pass) {
     let Some(rollout) = world.objects.rollouts.get(pass.observed.name()).filter(|_| begins) else { return };
     let service = pass.observed.rollout.spec.traffic.service.as_str();
     let share = of(world, rollout);
-    let stable = status_of(rollout).active.map_or(Slot::Origin, |a| a.slot);
+    let stable = status_of(rollout).active.as_ref().map_or(Slot::Origin, |a| a.slot);
     let origin = rollout.spec.workload.deployment.as_str();
     let warm = world.objects.pods.values().any(|p| p.deployment == stable.deployment(origin) && p.ready);
     if share > 0 && warm {
@@ -155,7 +157,8 @@ pub fn brought_back(checks: &mut Checks, world: &World, pass: &Pass) {
 /// stable version cannot take the traffic.
 pub fn bounded(checks: &mut Checks, world: &World, rollout: &ModelRollout) {
     let status = status_of(rollout);
-    let recent = checks.foreign.is_some_and(|at| world.now.timestamp() - at <= CORRECTED_WITHIN);
+    let within = if world.follows { CORRECTED_WITHIN_KILLED } else { CORRECTED_WITHIN };
+    let recent = checks.foreign.is_some_and(|at| world.now.timestamp() - at <= within);
     let rolling_back = status.phase == Some(Phase::RollingBack);
     let turned = matches!(status.phase, Some(Phase::Active | Phase::RolledBack | Phase::Deleting));
     if recent || rolling_back || turned || status.candidate.is_none() {

@@ -1,5 +1,7 @@
 //! I9, I11, I12 and the rules that any status must satisfy.
 
+use std::sync::Arc;
+
 use crate::api::{HistoryEntry, ModelRollout, ModelRolloutStatus, Phase};
 use crate::rollout::may_follow;
 use crate::simulate::expect::status_of;
@@ -23,9 +25,11 @@ pub fn written(checks: &mut Checks, world: &World, pass: &Pass) {
     if !may_follow(from, to) {
         checks.broken("phases", format!("{from} was followed by {to}"));
     }
-    bounded(checks, &status);
-    history(checks, rollout.metadata.uid.as_deref().unwrap_or_default(), before, &status);
-    conditions(checks, rollout, before, &status);
+    if !world.follows {
+        bounded(checks, status);
+    }
+    history(checks, rollout.metadata.uid.as_deref().unwrap_or_default(), before, status);
+    conditions(checks, rollout, before, status);
 }
 
 fn bounded(checks: &mut Checks, status: &ModelRolloutStatus) {
@@ -64,11 +68,11 @@ fn history(checks: &mut Checks, uid: &str, before: &ModelRolloutStatus, status: 
         }
         let key = (uid.to_owned(), entry.id.clone());
         match checks.ids.get(&key) {
-            Some(known) if known != entry => {
+            Some(known) if **known != *entry => {
                 checks.broken("I12", format!("{} has become another entry", entry.id))
             }
             Some(_) => {}
-            None => drop(checks.ids.insert(key, entry.clone())),
+            None => drop(checks.ids.insert(key, Arc::new(entry.clone()))),
         }
     }
     let moved = before.phase.is_some() && before.phase != status.phase;

@@ -1,13 +1,28 @@
 //! I6: what is the user's stays the user's.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use crate::api::{Phase, keys};
 use crate::simulate::expect::status_of;
+use crate::simulate::objects::Objects;
 use crate::simulate::setup::json_of;
 use crate::simulate::world::{NAME, World};
 
-use super::Checks;
+use super::{Before, Checks};
+
+/// Whether a write touched anything that is looked at here.
+pub fn touched(before: &Before, world: &World) -> bool {
+    let (old, new) = (&before.objects, &world.objects);
+    let same = |a: Option<*const ()>, b: Option<*const ()>| a == b;
+    let service = |o: &Objects, n: &str| o.services.get(n).map(|s| Arc::as_ptr(s).cast());
+    let origin = |o: &Objects| o.deployments.get(NAME).map(|d| Arc::as_ptr(d).cast());
+    let route = |o: &Objects| o.routes.get(NAME).map(|r| Arc::as_ptr(r).cast());
+    !(same(origin(old), origin(new))
+        && same(route(old), route(new))
+        && [NAME, "scorer-grpc", "other"].iter().all(|n| same(service(old, n), service(new, n))))
+}
 
 /// After every write: the origin's template and the user's other objects, byte for byte.
 pub fn kept(checks: &mut Checks, world: &World) {
