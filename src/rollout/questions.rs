@@ -117,6 +117,12 @@ pub fn scrape(found: &Evidence) -> Duration {
     found.scrape_ms.map_or(SCRAPE_UNKNOWN, Duration::milliseconds)
 }
 
+/// How often Prometheus is asked whether it has scraped the candidate's pods: the first weight waits for nothing else, so
+/// several times within a scrape interval, and at least once a second.
+pub fn scraped_yet(found: &Evidence) -> Duration {
+    (scrape(found) / 4).clamp(Duration::milliseconds(250), Duration::seconds(1))
+}
+
 /// When the next look is due: when the next interval has ended and every target has been scraped for it. While the
 /// answers do not move the grid on (Prometheus away), one look for every interval of time.
 pub fn next_look(found: &Evidence) -> DateTime<Utc> {
@@ -146,7 +152,8 @@ fn look(obs: &Observed, found: &Evidence) -> Vec<Question> {
 
 /// Before any traffic moves: every query on the stable arm, over the hour before the attempt; and the candidate's pods.
 fn preflight(obs: &Observed, found: &Evidence) -> Vec<Question> {
-    let due = found.asked_at.is_none_or(|asked| obs.now >= asked + Duration::seconds(1));
+    let pace = if found.metrics.is_empty() { Duration::seconds(1) } else { scraped_yet(found) };
+    let due = found.asked_at.is_none_or(|asked| obs.now >= asked + pace);
     let slot = world::candidate_slot(obs.rollout.status.as_ref().unwrap_or(&Default::default()));
     let started = obs.pods_of(slot).any(|p| p.ready);
     let all_there = !found.metrics.is_empty() && found.candidate_scraped;

@@ -263,7 +263,7 @@ fn preflight(d: &mut Draft<'_>, c: &Candidate, ready: bool) -> bool {
     if found.candidate_scraped || !ready {
         return found.candidate_scraped;
     }
-    scraped(d, again)
+    scraped(d, if early { questions::scraped_yet(&found) } else { again })
 }
 
 /// Whether Prometheus has the candidate's pods, for every metric that is told apart by pods.

@@ -107,6 +107,7 @@ fn alone(world: Place) -> Vec<Trial> {
         regressions::a_slow_one_is_taken_back_for_its_latency,
         regressions::an_outright_failure_is_off_the_route_within_three_intervals,
         costs::an_idle_rollout_costs_nothing,
+        costs::the_first_weight_comes_at_once,
         costs::a_weight_step_costs_three_writes,
         costs::ten_rollouts_fit_into_forty_megabytes,
         kills::killed_in_every_phase_of_a_promotion,

@@ -46,8 +46,8 @@ pub async fn two_in_a_row_cost_no_request_and_no_pod(world: &World) -> Result<()
 pub async fn ten_in_a_row_cost_no_request(world: &World) -> Result<()> {
     let space = Space::new(world, "tenrow").await?;
     let mut rollout = crate::manifests::rollout(&space.namespace);
-    rollout["spec"]["strategy"]["canary"]["steps"] = json!([{"weight": 50, "hold": "2s"}]);
-    rollout["spec"]["strategy"]["watch"] = json!({"duration": "2s", "controlWeight": 10});
+    rollout["spec"]["strategy"]["canary"]["steps"] = json!([{"weight": 50, "hold": "3s"}]);
+    rollout["spec"]["strategy"]["watch"] = json!({"duration": "3s", "controlWeight": 10});
     rollout["spec"]["traffic"]["drain"] = json!("2s");
     space.adopt(&rollout).await?;
     let load = space.load(RATE).await?;

@@ -87,10 +87,11 @@ pub async fn a_service_that_cannot_follow_is_named(world: &World) -> Result<()> 
             "metadata": {"labels": labels},
             "spec": {"containers": [{"name": "other", "image": "lab/process"}]}}}});
     space.apply(&other).await?;
-    space.apply(&manifests::rollout("follow")).await?;
+    let mut rollout = manifests::rollout("follow");
+    rollout["spec"]["version"] = json!("1.1.0");
+    space.apply(&rollout).await?;
     told(&space, "ServiceNotMovable", "part=report").await?;
     space.deployments().delete("digits-report", &DeleteParams::background()).await?;
-    space.release("1.1.0").await?;
     space.wait_phase(Phase::Canary).await?;
     space.done().await
 }
