@@ -58,7 +58,7 @@ unit: ## Unit tests, golden statistics, simulations of the state machine
 lab-test: prerequisites ## Tests on a real control plane, gateway and Prometheus
 	$(CARGO) build --workspace --bins
 	$(CARGO) test -p understudy-lab --test rollouts -- $(SETTLED)
-	$(CARGO) test -p understudy-lab --test lab --test cli --test models
+	$(CARGO) test -p understudy-lab --test kinds --test lab --test cli --test models
 
 rollouts: prerequisites ## All rollouts on the lab, those too that are not yet settled on a busy machine
 	$(CARGO) build --workspace --bins

@@ -10,7 +10,7 @@ mod cluster;
 mod manifests;
 pub mod observe;
 mod operator;
-mod programs;
+pub mod programs;
 pub mod verdict;
 
 pub use cluster::{Cluster, LoadPlan, NAME};

@@ -1,44 +1,25 @@
-//! The cases against a real API server: for a test that has one.
+//! Every case on a real API server.
 
-use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
+use std::time::Duration;
+
+use anyhow::Result;
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::{Client, CustomResourceExt, ResourceExt};
+use lab::wait::wait_for;
 use serde_json::Value;
-use understudy::api::crd::crds;
 use understudy::api::{ModelRollout, ModelVersion, RolloutDecision};
 
 use super::cases;
 
-/// Installs the kinds as `understudy crds` prints them, and waits until they are served.
-///
-/// # Errors
-/// When the server refuses one of them.
-pub async fn install(client: &Client) -> Result<(), String> {
-    let api: Api<DynamicObject> = Api::all_with(
-        client.clone(),
-        &ApiResource::erase::<
-            k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
-        >(&()),
-    );
-    let printed = understudy::cli::crds::all().map_err(|e| e.to_string())?;
-    let documents: Vec<DynamicObject> = serde_saphyr::from_multiple(&printed).map_err(|e| e.to_string())?;
-    assert_eq!(documents.len(), crds().len(), "`understudy crds` prints every kind");
-    for crd in documents {
-        let apply = PatchParams::apply("kinds-test").force();
-        api.patch(&crd.name_any(), &PatchParams { dry_run: true, ..apply.clone() }, &Patch::Apply(&crd))
-            .await
-            .map_err(|e| format!("a server-side dry run of {} is refused: {e}", crd.name_any()))?;
-        api.patch(&crd.name_any(), &apply, &Patch::Apply(&crd)).await.map_err(|e| e.to_string())?;
-    }
-    for _ in 0..100 {
-        let versions = objects(client, "ModelVersion").list(&kube::api::ListParams::default()).await;
-        let decisions = objects(client, "RolloutDecision").list(&kube::api::ListParams::default()).await;
-        let rollouts = objects(client, "ModelRollout").list(&kube::api::ListParams::default()).await;
-        if versions.is_ok() && decisions.is_ok() && rollouts.is_ok() {
-            return Ok(());
+/// Waits until the kinds are served.
+pub async fn served(client: &Client) -> Result<()> {
+    wait_for("the kinds", Duration::from_secs(10), async || {
+        for kind in ["ModelVersion", "ModelRollout", "RolloutDecision"] {
+            objects(client, kind).list(&ListParams::default()).await.map_err(|e| e.to_string())?;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    }
-    Err("the kinds are not served 10 s after they were installed".to_owned())
+        Ok::<(), String>(())
+    })
+    .await
 }
 
 /// Tries every case of `refused.yaml` and `accepted.yaml`, and says which did not go as it should.
