@@ -7,7 +7,7 @@ use super::rules::{self, model_rollout};
 use super::{Analysis, ModelRolloutStatus, RollbackOrHold, Strategy, Traffic, Workload};
 
 /// One serving workload in one environment. Naming another version here releases it: shadow, canary, watch, active.
-#[allow(
+#[expect(
     clippy::duplicated_attributes,
     reason = "the columns are a list; the lint takes their parts for repetitions"
 )]

@@ -9,7 +9,7 @@ use super::rules;
 use super::time::Moment;
 
 /// A person's decision about a rollout. Created once, never changed: it is the audit record.
-#[allow(
+#[expect(
     clippy::duplicated_attributes,
     reason = "the columns are a list; the lint takes their parts for repetitions"
 )]

@@ -42,33 +42,17 @@ pub fn perform(world: &mut World, command: &Command) {
             world.objects.versions.insert(format!("{NAME}-{v}"), Arc::new(made));
         }
         Command::PodsLose(deployment, n, disrupted) => {
-            for name in ready_pods(world, deployment, *n) {
-                controllers::change(world, &name, |p| p.disrupted = *disrupted);
-                controllers::delete(world, &name);
-            }
+            lose(world, &ready_pods(world, deployment, *n), *disrupted);
         }
         Command::PodsUnready(deployment, n, seconds) => {
-            let until = world.now + chrono::Duration::seconds(*seconds);
-            for name in ready_pods(world, deployment, *n) {
-                controllers::change(world, &name, |p| {
-                    p.ready = false;
-                    p.unready_until = Some(until);
-                });
-            }
+            unready(world, &ready_pods(world, deployment, *n), *seconds);
         }
         Command::Scale(deployment, n) => {
             world.meant.scaled.insert(deployment.clone());
             // A Deployment that is not there cannot be scaled; the script sees it by its expectations.
             let _ = world.scale(deployment, *n);
         }
-        Command::Gateway(word) => {
-            world.gateway.absent = word == "absent";
-            world.gateway.refuses = word == "refuses";
-            world.gateway.mute = word == "mute";
-            if word == "features" {
-                world.gateway.features = Some(Vec::new());
-            }
-        }
+        Command::Gateway(word) => gateway(world, word),
         Command::Take(true, kind, name) => take(world, kind, name),
         Command::Take(false, kind, name) => free(world, kind, name),
         Command::Volume(mode) => volume(world, mode),
@@ -85,6 +69,32 @@ pub fn perform(world: &mut World, command: &Command) {
         }
         // These are about the run, not about the world.
         Command::Kill(_) | Command::Allow(_) => {}
+    }
+}
+
+fn gateway(world: &mut World, word: &str) {
+    world.gateway.absent = word == "absent";
+    world.gateway.refuses = word == "refuses";
+    world.gateway.mute = word == "mute";
+    if word == "features" {
+        world.gateway.features = Some(Vec::new());
+    }
+}
+
+fn lose(world: &mut World, pods: &[String], disrupted: bool) {
+    for name in pods {
+        controllers::change(world, name, |p| p.disrupted = disrupted);
+        controllers::delete(world, name);
+    }
+}
+
+fn unready(world: &mut World, pods: &[String], seconds: i64) {
+    let until = world.now + chrono::Duration::seconds(seconds);
+    for name in pods {
+        controllers::change(world, name, |p| {
+            p.ready = false;
+            p.unready_until = Some(until);
+        });
     }
 }
 

@@ -14,10 +14,6 @@ pub use status::*;
 
 /// One registered version of a model: a bundle of weights, prompt, tools and parameters with its provenance and
 /// evaluations. The spec never changes, except that evaluations may be appended. Registering a version deploys nothing.
-#[allow(
-    clippy::duplicated_attributes,
-    reason = "the columns are a list; the lint takes their parts for repetitions"
-)]
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[kube(
     group = "understudy.dev",
