@@ -3,13 +3,11 @@
 CARGO ?= cargo
 KEEP ?=
 
-# Rollouts on the lab that have passed on a busy machine time and again; `make rollouts` runs the others too.
-SETTLED = --skip killed --skip restarted --skip idle --skip weight_step --skip forty --skip outright \
-  --skip silent --skip slow --skip more_for --skip each_phase --skip outlives --skip stalled \
-  --skip missing --skip unfit --skip copied --skip twice --skip queries --skip accepts
+# What the operator's users run: the tests of rollouts on the lab take this one.
+RELEASE := $(abspath $(or $(CARGO_TARGET_DIR),target)/release/understudy)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint doc unit lab-test rollouts lab lab-up lab-down crds release size clean prerequisites
+.PHONY: help demo test lint doc unit lab-test rollouts lab lab-up lab-down crds release clean prerequisites
 
 help: ## Say what there is
 	@echo "Understudy releases model versions safely on Kubernetes. Two commands to start with:"
@@ -18,24 +16,34 @@ help: ## Say what there is
 	@echo "  make test          everything that has to hold, from formatting to the tests on the lab"
 	@echo
 	@echo "All targets:"
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1|\2/' | column -t -s '|'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
 	@echo
 	@echo "The first run builds a Kubernetes control plane and a gateway from Go modules (about 10 minutes on two cores);"
 	@echo "later runs take them from ./build. Needed on the machine: cargo, go, python3, a C compiler, make."
 
-# A tool and the Debian package that has it. What is missing is installed when run as root, and named otherwise.
-TOOLS := cc:gcc make:make curl:curl git:git python3:python3-venv unshare:util-linux ip:iproute2 nft:nftables \
+# A tool and the Debian packages that have it. What is missing is installed when run as root, and named otherwise.
+TOOLS := cc:gcc,libc6-dev make:make curl:curl git:git python3:python3-venv unshare:util-linux ip:iproute2 nft:nftables \
   prometheus:prometheus
+
+# Whether version $(1) is at least $(2), both as printed by a program.
+at_least = printf '%s\n%s\n' $(2) "$(1)" | sort -C -V
 
 prerequisites:
 	@command -v $(firstword $(CARGO)) >/dev/null || { echo "cargo is missing: install Rust from https://rustup.rs"; exit 1; }
+	@$(call at_least,$$($(CARGO) --version | cut -d' ' -f2),1.90) || \
+	  { echo "$$($(CARGO) --version) is too old: Rust 1.90 or later is needed (rustup update)"; exit 1; }
 	@command -v go >/dev/null || { echo "go is missing: install Go 1.26 or later from https://go.dev/dl"; exit 1; }
+	@$(call at_least,$$(go env GOVERSION | tr -d go),1.21) || \
+	  { echo "$$(go version) is too old: install Go 1.26 or later from https://go.dev/dl"; exit 1; }
 	@PATH="$$PATH:/usr/sbin:/sbin"; missing=""; \
-	for pair in $(TOOLS); do command -v $${pair%%:*} >/dev/null || missing="$$missing $${pair##*:}"; done; \
+	for pair in $(TOOLS); do \
+	  command -v $${pair%%:*} >/dev/null || missing="$$missing $$(echo $${pair##*:} | tr , ' ')"; done; \
 	python3 -c 'import ensurepip' 2>/dev/null || missing="$$missing python3-venv"; \
-	if [ -z "$$missing" ]; then exit 0; fi; \
-	if [ "$$(id -u)" = 0 ]; then apt-get install -y -q --no-install-recommends $$missing; \
-	else echo "install what is missing: sudo apt-get install --no-install-recommends$$missing"; exit 1; fi
+	[ -z "$$missing" ] || tests/lab/install-packages.sh $$missing
+	@[ "$$(id -u)" = 0 ] || user="--user --map-root-user"; \
+	unshare $$user --net --pid --mount --fork true 2>/dev/null || \
+	  { echo "this user may not make namespaces, in which the lab runs: run as root (in a container: --privileged), or"; \
+	    echo "allow it: sudo sysctl -w kernel.unprivileged_userns_clone=1 kernel.apparmor_restrict_unprivileged_userns=0"; exit 1; }
 
 demo: prerequisites ## Release good and bad model versions and watch (KEEP=1 leaves the lab running)
 	@echo "demo: building the operator and the lab's own programs (several minutes the first time) ..."
@@ -55,14 +63,12 @@ unit: ## Unit tests, golden statistics, simulations of the state machine
 	$(CARGO) test -p understudy
 	$(CARGO) test -p understudy-lab --lib --bins
 
-lab-test: prerequisites ## Tests on a real control plane, gateway and Prometheus
-	$(CARGO) build --workspace --bins
-	$(CARGO) test -p understudy-lab --test rollouts -- $(SETTLED)
-	$(CARGO) test -p understudy-lab --test kinds --test lab --test cli --test models
+lab-test: prerequisites rollouts ## Tests on a real control plane, gateway and Prometheus
+	$(CARGO) test -p understudy-lab --test lab --test cli --test models --test kinds
 
-rollouts: prerequisites ## All rollouts on the lab, those too that are not yet settled on a busy machine
+rollouts: prerequisites release ## Rollouts on the lab alone: promotions, regressions, edits, kills, costs, bad input
 	$(CARGO) build --workspace --bins
-	$(CARGO) test -p understudy-lab --test rollouts
+	UNDERSTUDY_BIN=$(RELEASE) $(CARGO) test -p understudy-lab --test rollouts $(if $(ONLY),-- $(ONLY))
 
 lab: prerequisites ## Build the lab's parts (control plane, gateway, models) without starting it
 	$(CARGO) run -q -p understudy-lab -- build
@@ -78,8 +84,8 @@ crds: ## Write the kinds to crds/
 	UPDATE=1 $(CARGO) test -q -p understudy --test crds_are_current
 
 release: ## The release binary, and its size
-	$(CARGO) build --release -p understudy
-	@ls -l target/release/understudy | awk '{printf "target/release/understudy: %.1f MB\n", $$5 / 1e6}'
+	$(CARGO) build --release -p understudy --bin understudy
+	@ls -l $(RELEASE) | awk '{printf "release binary: %.1f MB\n", $$5 / 1e6; exit $$5 > 25e6}'
 
 clean: ## Remove what was built
 	rm -rf build target

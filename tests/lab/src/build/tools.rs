@@ -34,17 +34,10 @@ pub(super) fn ensure() -> Result<Tools> {
 }
 
 fn install(packages: &[&str]) -> Result<()> {
-    let list = packages.join(" ");
-    if !rustix::process::geteuid().is_root() {
-        bail!("install what is missing and try again: sudo apt-get install --no-install-recommends {list}");
-    }
-    eprintln!("lab: apt-get install {list}");
-    let mut apt = Command::new("apt-get");
-    apt.args(["install", "-y", "-q", "--no-install-recommends"]).args(packages);
-    // A package must not start daemons here: the lab runs its own in namespaces.
-    let status = apt.env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1").status();
+    const SCRIPT: &str = include_str!("../../install-packages.sh");
+    let status = Command::new("sh").args(["-c", SCRIPT, "install-packages"]).args(packages).status();
     if !status.is_ok_and(|status| status.success()) {
-        bail!("apt-get could not install {list}; try `apt-get update` first, or install them by hand");
+        bail!("{} could not be installed", packages.join(" "));
     }
     Ok(())
 }
