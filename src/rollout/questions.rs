@@ -3,7 +3,7 @@
 use chrono::{DateTime, Duration, Utc};
 
 use crate::analysis::{Arm, RawSeries, sample};
-use crate::api::{Arms, Evidence, Metric, Phase};
+use crate::api::{Arms, Evidence, Metric, MetricEvidence, Phase};
 
 use super::{Observed, evidence, world};
 
@@ -141,13 +141,12 @@ fn look(obs: &Observed, found: &Evidence) -> Vec<Question> {
     let interval = Duration::milliseconds(found.interval_ms);
     let lookback = sample::lookback(interval, scrape(found));
     let to = obs.now - scrape(found);
-    let ask = |metric: &Metric| {
-        let state = found.metrics.iter().find(|m| m.name == metric.name);
-        let at = state.and_then(evidence::cursor).unwrap_or(found.t_k);
+    let ask = |state: &MetricEvidence| {
+        let at = evidence::cursor(state).unwrap_or(found.t_k);
         let from = (at - lookback * 2).max(to - HISTORY);
-        both_arms(obs, found, metric, from, to)
+        evidence::asked(obs, state).map(|metric| both_arms(obs, found, &metric, from, to)).unwrap_or_default()
     };
-    obs.rollout.spec.analysis.metrics.iter().flat_map(ask).collect()
+    found.metrics.iter().flat_map(ask).collect()
 }
 
 /// Before any traffic moves: every query on the stable arm, over the hour before the attempt; and the candidate's pods.
@@ -225,6 +224,12 @@ pub fn fields(metric: &Metric) -> Vec<(Field, String)> {
         (None, Some(sum), Some(count)) => vec![(Field::Total, count.clone()), (Field::Sum, sum.clone())],
         (None, _, _) => Vec::new(),
     }
+}
+
+/// Characters that a metric's selectors and arms take in status.
+pub fn length(metric: &Metric) -> usize {
+    let selectors: usize = fields(metric).iter().map(|(_, selector)| selector.len()).sum();
+    selectors + gateway(metric).map_or(0, |g| g.label.len() + g.value.len())
 }
 
 /// The gateway's label of a metric, when its arms are told apart there.

@@ -127,6 +127,11 @@ pub struct SeenPod {
 pub struct MetricEvidence {
     /// Name of the metric.
     pub name: String,
+    /// What is asked for and how the arms are told apart, as fixed at the start of the attempt: what the spec says of the
+    /// metric later counts for the next attempt. Its limits are in the plan.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[schemars(schema_with = "crate::api::schema::any_object")]
+    pub asked: Map<String, Value>,
     /// Limits, shares of alpha and horizons as fixed at the start of the attempt.
     #[schemars(schema_with = "crate::api::schema::any_object")]
     pub plan: Map<String, Value>,

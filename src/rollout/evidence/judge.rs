@@ -13,7 +13,7 @@ use crate::api::{ArmNumbers, Evidence, MetricEvidence, MetricStatus};
 use crate::rollout::questions::{self, Answer};
 use crate::rollout::{Draft, world};
 
-use super::{pack, prune, unpack};
+use super::{moved, prune, unpack};
 
 /// How all metrics stand after this pass.
 #[derive(Clone, Debug, Default)]
@@ -93,7 +93,7 @@ pub fn judge(d: &mut Draft<'_>, stage: Stage) -> Judged {
         }
         let since = d.status.step.as_ref().map_or(found.t0, |s| s.set_at);
         count(&mut out, &mut found, &looks, &plan, since);
-        metrics.push(pack(&plan, &state));
+        metrics.push(moved(metric, &state));
         out.verdicts.push(verdict);
         out.states.push((plan, state));
     }

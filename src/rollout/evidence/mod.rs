@@ -16,9 +16,9 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::analysis::{MetricPlan, MetricState, Stage};
-use crate::api::MetricEvidence;
+use crate::api::{Metric, MetricEvidence};
 
-use super::Draft;
+use super::{Draft, Observed};
 
 /// How far a metric's samples have been processed.
 pub fn cursor(metric: &MetricEvidence) -> Option<DateTime<Utc>> {
@@ -32,9 +32,26 @@ pub fn unpack(metric: &MetricEvidence) -> Option<(MetricPlan, MetricState)> {
     Some((from_map(&metric.plan)?, from_map(&metric.state)?))
 }
 
-/// The other way round.
-pub fn pack(plan: &MetricPlan, state: &MetricState) -> MetricEvidence {
-    MetricEvidence { name: plan.name.clone(), plan: to_map(plan), state: to_map(state) }
+/// A metric at the start of an attempt, as status keeps it. The plan holds the limits, so they are not kept twice.
+pub fn pack(metric: &Metric, plan: &MetricPlan, state: &MetricState) -> MetricEvidence {
+    let asked = Metric { worse: None, proof: None, ..metric.clone() };
+    MetricEvidence {
+        name: plan.name.clone(),
+        asked: to_map(&asked),
+        plan: to_map(plan),
+        state: to_map(state),
+    }
+}
+
+/// The same metric, its test moved on.
+pub fn moved(metric: &MetricEvidence, state: &MetricState) -> MetricEvidence {
+    MetricEvidence { state: to_map(state), ..metric.clone() }
+}
+
+/// The metric as it was at the start of the attempt; as the spec has it when an older operator began the attempt.
+pub fn asked(obs: &Observed, metric: &MetricEvidence) -> Option<Metric> {
+    let in_spec = || obs.rollout.spec.analysis.metrics.iter().find(|m| m.name == metric.name).cloned();
+    from_map(&metric.asked).or_else(in_spec)
 }
 
 fn from_map<T: DeserializeOwned>(map: &Map<String, Value>) -> Option<T> {
@@ -53,8 +70,8 @@ pub fn share_changed(d: &mut Draft<'_>) {
     let now = d.now();
     let Some(e) = &mut d.status.evidence else { return };
     for metric in &mut e.metrics {
-        if let Some((plan, state)) = unpack(metric) {
-            *metric = pack(&plan, &state.share_changed(now));
+        if let Some((_, state)) = unpack(metric) {
+            *metric = moved(metric, &state.share_changed(now));
         }
     }
 }
@@ -66,7 +83,7 @@ pub fn restart_watch(d: &mut Draft<'_>) {
     for metric in &mut e.metrics {
         if let Some((plan, state)) = unpack(metric) {
             let anew = state.enter(&plan, Stage::Canary).enter(&plan, Stage::Watch).begin_step(now);
-            *metric = pack(&plan, &anew);
+            *metric = moved(metric, &anew);
         }
     }
 }

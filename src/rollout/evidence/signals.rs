@@ -5,9 +5,10 @@ use chrono::{DateTime, Utc};
 use crate::analysis::pods::{self, Exit, Explained};
 use crate::analysis::silence::{self, Silence};
 use crate::analysis::{Breach, BreachKind, MetricVerdict};
-use crate::api::{RollbackOrHold, Slot};
+use crate::api::{Metric, RollbackOrHold, Slot};
 use crate::rollout::{Draft, questions};
 
+use super::asked;
 use super::judge::{Judged, candidate_endpoints};
 
 /// Something that says the candidate is bad.
@@ -34,9 +35,14 @@ pub fn signals(d: &Draft<'_>, judged: &Judged, per_stable: f64) -> Vec<Signal> {
     all
 }
 
+fn metric_of(d: &Draft<'_>, name: &str) -> Option<Metric> {
+    let state = d.status.evidence.iter().flat_map(|e| &e.metrics).find(|m| m.name == name)?;
+    asked(d.obs, state)
+}
+
 fn breach(d: &Draft<'_>, v: &MetricVerdict) -> Option<Signal> {
     let Breach { by, at, log_e: _, bar: _ } = v.breach()?;
-    let metric = d.spec().analysis.metrics.iter().find(|m| m.name == v.metric);
+    let metric = metric_of(d, &v.metric);
     let then = match (metric.map(|m| m.on_breach), d.spec().on_breach) {
         (Some(RollbackOrHold::Hold), _) | (_, RollbackOrHold::Hold) => RollbackOrHold::Hold,
         (Some(RollbackOrHold::Rollback) | None, RollbackOrHold::Rollback) => RollbackOrHold::Rollback,
@@ -68,15 +74,15 @@ fn silent(d: &Draft<'_>, judged: &Judged, per_stable: f64) -> Option<Signal> {
     if per_stable <= 0.0 || candidate_endpoints(d) == 0 || judged.missing_source() {
         return None;
     }
-    let metric = |name: &str| d.spec().analysis.metrics.iter().find(|m| m.name == name);
     // Scores come when they come; only counts of requests tell that a candidate finishes none. Where the gateway counts,
     // the pods' own word is not needed.
     let counts: Vec<_> = judged
         .states
         .iter()
         .filter_map(|(plan, state)| {
-            let m = metric(&plan.name)?;
-            (m.ratio.is_some() || m.latency.is_some()).then(|| (plan, state, questions::gateway(m).is_some()))
+            let m = metric_of(d, &plan.name)?;
+            (m.ratio.is_some() || m.latency.is_some())
+                .then(|| (plan, state, questions::gateway(&m).is_some()))
         })
         .collect();
     let any_gateway = counts.iter().any(|(_, _, at_gateway)| *at_gateway);

@@ -54,7 +54,7 @@ pub fn plan_metrics(d: &mut Draft<'_>, version: &str) -> Result<(), (&'static st
         plan.absolute_eps = guard::absolute_eps((past.n > 0.0).then(|| past.bad / past.n));
         let state = MetricState::start(&plan, stage, found.t0, Some(&past));
         tail = tail.max(latency::upper_edge(&past, 0.99).filter(|_| metric.latency.is_some()).unwrap_or(0.0));
-        found.metrics.push(pack(&plan, &state));
+        found.metrics.push(pack(metric, &plan, &state));
     }
     found.scrape_ms = d.obs.answers.scrape.map(|s| s.num_milliseconds()).or(found.scrape_ms);
     found.tail_ms = (2000.0 * tail).min(3_600_000.0) as i64;

@@ -164,8 +164,8 @@ fn begin_step_states(d: &mut Draft<'_>) {
     let now = d.now();
     let Some(e) = &mut d.status.evidence else { return };
     for metric in &mut e.metrics {
-        if let Some((plan, state)) = evidence::unpack(metric) {
-            *metric = evidence::pack(&plan, &state.begin_step(now));
+        if let Some((_, state)) = evidence::unpack(metric) {
+            *metric = evidence::moved(metric, &state.begin_step(now));
         }
     }
 }

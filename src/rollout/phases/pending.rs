@@ -4,10 +4,13 @@
 use crate::api::{Candidate, Phase, ReleaseKind, RollbackIntent, Slot};
 use crate::rollout::clean::{self, Cleaned};
 use crate::rollout::target::{self, Target, Wanted};
-use crate::rollout::{Draft, adoption, capacity, evidence, rejected, route, world};
+use crate::rollout::{Draft, adoption, capacity, evidence, questions, rejected, route, world};
 use crate::traffic::mirror::{MirrorSupport, mirror_support};
 
 use super::{preparing, resting};
+
+/// Most characters of all metrics' selectors together: an attempt keeps them in its status, which is bounded.
+const SELECTORS: usize = 12 * 1024;
 
 /// Cleans up what an earlier plan left, then fixes the plan of what the spec asks for now.
 pub fn run(d: &mut Draft<'_>) {
@@ -75,6 +78,14 @@ fn requirements(d: &mut Draft<'_>) -> Result<(), (&'static str, String)> {
     }
     if spec.analysis.metrics.iter().all(|m| m.observe_only) {
         return Err(("NoMetrics", "spec.analysis.metrics has no metric that decides; a step never advances without evidence, so add one".into()));
+    }
+    let length: usize = spec.analysis.metrics.iter().map(questions::length).sum();
+    if length > SELECTORS {
+        let message = format!(
+            "the selectors of spec.analysis.metrics have {length} characters together; an attempt keeps them, up to {SELECTORS}: \
+             shorten them, or record the long ones as rules in Prometheus"
+        );
+        return Err(("MetricsTooLong", message));
     }
     if let Some(shadow) = &spec.strategy.shadow {
         match mirror_support(gateway.mirror, shadow.percent, &d.obs.gateways) {
