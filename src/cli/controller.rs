@@ -114,8 +114,10 @@ fn start(args: ControllerArgs) -> Result<Ended, StartError> {
     log::start(args.log_format.or(file.log_format).unwrap_or_default());
     install_tls_provider();
     let settings = settings(args, file)?;
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(StartError::Runtime)?;
+    // Whatever the machine has: the work is waiting, and every thread keeps memory of its own.
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = builder.worker_threads(2).max_blocking_threads(2).enable_all().build();
+    let runtime = runtime.map_err(StartError::Runtime)?;
     let ended = runtime.block_on(async {
         let stop = stop_signal().map_err(StartError::Signals)?;
         let metrics = Metrics::new();
