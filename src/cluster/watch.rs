@@ -16,7 +16,7 @@ use super::store::Store;
 use crate::telemetry::Metrics;
 
 /// Seconds after which a watch is asked anew: a connection that died in silence is noticed within five seconds more.
-const WATCH_SECONDS: u32 = 29;
+pub const WATCH_SECONDS: u32 = 29;
 
 /// A watch of one kind, in one namespace or in all.
 pub struct Watch<T> {
