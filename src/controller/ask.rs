@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use super::context::Context;
 use super::gather;
 use crate::analysis::Arm;
+use crate::cluster::apply::what;
 use crate::cluster::shelf::Key;
 use crate::measure::metric::{Part, raw};
 use crate::measure::{ArmMatcher, ErrorClass, Query, Reading, ScopeError, Series, scope, scrape_interval};
@@ -45,7 +46,7 @@ pub async fn answered(
             answers = &mut asking => break answers,
             () = told_or_due(bell) => {
                 let present = gather::gather(ctx, key, Utc::now())?;
-                if !decide(&present).actions.is_empty() {
+                if needs_an_act(ctx, key, &present) {
                     return Some(present);
                 }
             }
@@ -53,6 +54,18 @@ pub async fn answered(
     };
     ctx.metrics.queried(began.elapsed());
     Some(Observed { answers, ..gather::gather(ctx, key, Utc::now())? })
+}
+
+/// Something is to be done that does not only fail again. A write that the API server does not take stays wanted in every
+/// plan, and what comes after it is not reached: that must not cost the look. It is tried again with the answers.
+fn needs_an_act(ctx: &Context, key: &Key, present: &Observed) -> bool {
+    let plan = decide(present);
+    let Some(first) = plan.actions.first() else { return false };
+    let Some(failed) = present.failed_write.as_ref().filter(|f| f.what == what(key, first)) else {
+        return true;
+    };
+    // What brings traffic back waits for no answer, unless just that was refused.
+    plan.urgent && !(failed.refused && ctx.memory.of(key).urgent)
 }
 
 /// A change, or a moment in which a timer of the plan may have come.

@@ -48,6 +48,18 @@ impl Source for Steady {
     }
 }
 
+/// The same, but every answer takes its time.
+pub struct Slow(pub Duration);
+
+impl Source for Slow {
+    fn read<'a>(&'a self, query: &'a Query) -> BoxFuture<'a, Reading> {
+        Box::pin(async {
+            tokio::time::sleep(self.0).await;
+            Steady.read(query).await
+        })
+    }
+}
+
 /// The cluster.
 pub struct Play {
     pub api: Fake,

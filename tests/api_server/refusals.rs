@@ -58,3 +58,32 @@ async fn a_conflict_is_looked_at_again_and_is_no_condition() {
     play.api.heal();
     play.until(Phase::Canary).await;
 }
+
+#[tokio::test]
+async fn a_write_that_stays_refused_costs_no_look_though_the_metric_source_is_slow() {
+    let mut play = Play::new();
+    play.until(Phase::Active).await;
+    play.edit(&format!("{OURS}/modelrollouts/m"), |r| {
+        r["spec"]["version"] = json!("1.1.0");
+        r["spec"]["analysis"]["interval"] = json!("1s");
+    });
+    play.until(Phase::Canary).await;
+    while !matches!(play.pass().await, Next::Wait { wrote: false, .. }) {}
+    play.ctx.sources = Sources::default().with("default", Arc::new(Slow(Duration::from_millis(600))));
+    play.api.fail("patch rolloutdecisions/pause/status", 403);
+    play.decide("Pause", None);
+    let asked = |play: &Play| play.rollout().status.and_then(|s| s.evidence).and_then(|e| e.asked_at);
+    let one = async |play: &Play| {
+        let _ = understudy::controller::reconcile(&play.ctx, &Key::new("shop", "m"), &Notify::new()).await;
+        play.settle_in();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    one(&play).await;
+    let before = asked(&play);
+    let began = Instant::now();
+    while asked(&play) == before {
+        assert!(began.elapsed() < Duration::from_secs(10), "no look, for ten intervals");
+        one(&play).await;
+    }
+    assert!(play.requests().contains(&"patch rolloutdecisions/pause/status".to_owned()), "it is still tried");
+}
