@@ -58,6 +58,9 @@ const LOOKS_APART: Duration = Duration::from_secs(1);
 /// So many passes that write may follow at once on one another; then each waits longer, so that a plan which never settles,
 /// or another controller that fights us, cannot keep the API server busy.
 const WRITES_IN_A_ROW: u32 = 20;
+/// So many passes that wrote nothing may want another at once; then each rests, up to [`LOOKS_APART`]: what a plan waits
+/// for then is long over, and asking again at once changes nothing.
+const EMPTY_IN_A_ROW: u32 = 2;
 /// A pass that had to be waited for longer than this did not follow at once.
 const AT_ONCE: Duration = Duration::from_millis(250);
 
@@ -93,7 +96,7 @@ impl Queue {
 
     async fn tend(self: Arc<Self>, job: Job, bell: Arc<Notify>) {
         let mut backoff = Backoff::default();
-        let mut writes: u32 = 0;
+        let (mut writes, mut empty): (u32, u32) = (0, 0);
         loop {
             let began = Instant::now();
             let pass = AssertUnwindSafe((self.work)(job.clone(), bell.clone())).catch_unwind().await;
@@ -109,7 +112,10 @@ impl Queue {
                         tokio::time::sleep_until(began + rest).await;
                     }
                     let idle = Instant::now();
-                    sleep(&bell, until).await;
+                    let at_once = !wrote && until.is_some_and(|at| at <= idle);
+                    empty = if at_once { empty + 1 } else { 0 };
+                    let floor = floor_after(empty).map(|rest| began + rest);
+                    sleep(&bell, until.map(|at| floor.map_or(at, |floor| at.max(floor)))).await;
                     if idle.elapsed() > AT_ONCE {
                         writes = 0;
                     }
@@ -137,6 +143,11 @@ impl Queue {
 fn rest_after(writes: u32) -> Option<Duration> {
     let beyond = writes.checked_sub(WRITES_IN_A_ROW)?;
     Some(Duration::from_millis(50).saturating_mul(1 << beyond.min(7)))
+}
+
+fn floor_after(empty: u32) -> Option<Duration> {
+    let beyond = empty.checked_sub(EMPTY_IN_A_ROW)?;
+    Some(REST.saturating_mul(1 << beyond.min(2)).min(LOOKS_APART))
 }
 
 async fn sleep(bell: &Notify, until: Option<Instant>) {
@@ -250,5 +261,19 @@ mod tests {
         tokio::time::sleep(Duration::from_secs(60)).await;
         let passes = counter.load(Ordering::SeqCst);
         assert!((20..60).contains(&passes), "{passes} passes in a minute");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_timer_that_stays_in_the_past_does_not_spin_and_a_bell_is_still_heard_at_once() {
+        let counter = Arc::new(AtomicU32::new(0));
+        let work = counting(&counter, |_| Next::Wait { until: Some(Instant::now()), wrote: false });
+        let queue = Queue::new(work, |_| {});
+        queue.ring(job("a"));
+        tokio::time::sleep(Duration::from_millis(60_500)).await;
+        let passes = counter.load(Ordering::SeqCst);
+        assert!((55..66).contains(&passes), "{passes} passes in a minute");
+        queue.ring(job("a"));
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert_eq!(counter.load(Ordering::SeqCst), passes + 1);
     }
 }

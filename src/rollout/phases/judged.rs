@@ -123,10 +123,12 @@ fn pods(d: &mut Draft<'_>) -> bool {
         let message = format!("{ready} of {need} pods that the share needs are ready");
         d.condition(ConditionType::CandidateReady, Finding::no("PodsMissing", message.clone()));
         d.wait(message);
-        d.wake_at(
-            step.short_since.unwrap_or(now)
-                + d.spec().strategy.deadlines.ready.get().min(Duration::minutes(5)),
-        );
+        let deadline = step.short_since.unwrap_or(now)
+            + d.spec().strategy.deadlines.ready.get().min(Duration::minutes(5));
+        // Over already, and it brought nothing back: what comes next is a change.
+        if deadline > now {
+            d.wake_at(deadline);
+        }
     }
     d.status.step = Some(step);
     enough
