@@ -103,16 +103,18 @@ impl Writer {
         Api::namespaced_with(self.client.clone(), &key.namespace, &raw::http_route())
     }
 
-    /// One call, fenced and with its deadline.
+    /// One call, fenced and with its deadline. It gets no more time than the lease surely lasts: after that another
+    /// process may lead.
     pub(super) async fn call<T>(
         &self,
         target: &Target<'_>,
         call: impl Future<Output = kube::Result<T>>,
     ) -> Result<T, WriteError> {
         let Some(_share) = self.fence.pass().await else { return Err(target.error(Why::NotLeader)) };
-        match tokio::time::timeout(target.deadline, call).await {
+        let deadline = target.deadline.min(self.fence.left());
+        match tokio::time::timeout(deadline, call).await {
             Ok(answer) => answer.map_err(|e| target.error(Why::Api(Box::new(e)))),
-            Err(_) => Err(target.error(Why::Deadline(target.deadline))),
+            Err(_) => Err(target.error(Why::Deadline(deadline))),
         }
     }
 }

@@ -77,8 +77,7 @@ impl Fence {
 
     /// Whether a write may be made now.
     pub fn holds(&self) -> bool {
-        let until = self.until.load(Ordering::Acquire);
-        until == u64::MAX || (until != CLOSED && self.started.elapsed() < Duration::from_millis(until))
+        !self.left().is_zero()
     }
 
     /// Holds the fence open for one write; `None` when no write may be made.
@@ -91,6 +90,15 @@ impl Fence {
     pub async fn close_and_wait(&self) {
         self.close();
         drop(self.under_way.write().await);
+    }
+
+    /// How long a write that begins now may take: what is left of the lease.
+    pub fn left(&self) -> Duration {
+        match self.until.load(Ordering::Acquire) {
+            u64::MAX => Duration::MAX,
+            CLOSED => Duration::ZERO,
+            until => Duration::from_millis(until).saturating_sub(self.started.elapsed()),
+        }
     }
 
     fn extend(&self, to: Instant) {
@@ -287,8 +295,10 @@ impl Election {
         }
     }
 
+    /// The API has whole seconds only. Others must wait at least as long as the fence holds, so a part counts as a whole.
     fn seconds(&self) -> i32 {
-        i32::try_from(self.times.duration.as_secs().max(1)).unwrap_or(i32::MAX)
+        let whole = self.times.duration.as_millis().div_ceil(1000).max(1);
+        i32::try_from(whole).unwrap_or(i32::MAX)
     }
 }
 

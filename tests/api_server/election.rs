@@ -79,3 +79,36 @@ async fn nothing_is_written_without_the_lease() {
     assert_eq!(error.class(), Class::NotLeader);
     assert!(world.api.requests().is_empty());
 }
+
+#[tokio::test]
+async fn a_write_under_way_is_given_up_when_the_lease_ends() {
+    let api = Fake::default();
+    let election = election(&api, "first");
+    let (mut state, fence) = (election.state(), election.fence());
+    tokio::spawn(election.run(std::future::pending()));
+    state.wait_for(|s| *s == Leadership::Leading).await.unwrap();
+    let world = World::new();
+    let mute = tower::service_fn(|_: http::Request<kube::client::Body>| {
+        std::future::pending::<Result<http::Response<kube::client::Body>, std::convert::Infallible>>()
+    });
+    let client = kube::Client::new(mute, "default");
+    let ctx = Context { writer: Writer::new(client, world.ctx.stores.clone(), fence.clone()), ..world.ctx };
+    let world = World { api: world.api, ctx };
+    let began = Instant::now();
+    let finalizers = Action::SetFinalizers(Vec::new());
+    let rollout = world.ctx.stores.rollouts.get(&Key::new("shop", "m")).unwrap();
+    let error = world.ctx.writer.act(&rollout, &finalizers, None, Duration::from_secs(5)).await.unwrap_err();
+    assert!(began.elapsed() < Duration::from_millis(1500), "{:?}: {error}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_part_of_a_second_counts_as_a_whole_one_in_the_lease() {
+    let api = Fake::default();
+    let ms = Duration::from_millis;
+    let times = Times { duration: ms(1500), renew_deadline: ms(500), retry: ms(50) };
+    let election = Election::new(api.client(), "ops", "understudy", "first", times);
+    let mut state = election.state();
+    tokio::spawn(election.run(std::future::pending()));
+    state.wait_for(|s| *s == Leadership::Leading).await.unwrap();
+    assert_eq!(api.get(LEASE).unwrap()["spec"]["leaseDurationSeconds"], 2, "the fence holds for 1.5 s");
+}
