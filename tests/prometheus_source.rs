@@ -14,6 +14,20 @@ use understudy::measure::{
 use wiremock::matchers::{body_string_contains, header, method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
+/// A certificate of an authority that signs nothing.
+const CA: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBdTCCARugAwIBAgIUYMY0tAq52jUDZTHnc0c+Spb7vaQwCgYIKoZIzj0EAwIw
+DzENMAsGA1UEAwwEdGVzdDAgFw0yNjExMjExODU2MThaGA8yMTI2MTAyODE4NTYx
+OFowDzENMAsGA1UEAwwEdGVzdDBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABAMI
+gsKtl3wUsRhe3GXkqx5EzUWkMSWoBY8KGPH4hIcvNwSNBekRkCHwYnzBX9tLwwpN
+V7rgQl94ybm8WKFaG0yjUzBRMB0GA1UdDgQWBBRm1aRU7CL2D7Aljn7Mhi8B6N+b
+kTAfBgNVHSMEGDAWgBRm1aRU7CL2D7Aljn7Mhi8B6N+bkTAPBgNVHRMBAf8EBTAD
+AQH/MAoGCCqGSM49BAMCA0gAMEUCIQCSyriYA7gGTiNJ4a4NG2k8H3jqAKMPhC8s
+5CT1oI8BrwIgWvH07tlNNwGbCxFPB2Zz/Moj+94HbUmJ/Vzz6xCpy40=
+-----END CERTIFICATE-----
+";
+
 fn at(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_700_000_000 + seconds, 0).unwrap()
 }
@@ -23,7 +37,7 @@ fn limits() -> Limits {
 }
 
 fn source(url: &str) -> Prometheus {
-    let server = Server { name: "default".into(), url: url.into(), bearer_token_file: None };
+    let server = Server { name: "default".into(), url: url.into(), ..Server::default() };
     Prometheus::new(server, limits()).unwrap()
 }
 
@@ -92,6 +106,8 @@ async fn the_range_and_the_moment_are_asked_for_exactly() {
         name: "default".into(),
         url: format!("{}/prefix/", server.uri()),
         bearer_token_file: Some(token.0.clone()),
+        insecure: true,
+        ..Server::default()
     };
     assert_eq!(Prometheus::new(configured, limits()).unwrap().read(&query()).await, Reading::NoData);
     std::fs::remove_file(token.0).unwrap();
@@ -108,9 +124,46 @@ async fn a_missing_token_file_is_the_operators_configuration() {
         name: "default".into(),
         url: "http://127.0.0.1:1".into(),
         bearer_token_file: Some("no-such-file".into()),
+        insecure: true,
+        ..Server::default()
     };
     let reading = Prometheus::new(server, limits()).unwrap().read(&query()).await;
     assert!(matches!(reading, Reading::Error(error) if error.class == ErrorClass::Configuration));
+}
+
+#[test]
+fn a_token_goes_over_plain_http_only_where_somebody_says_so() {
+    let of = |url: &str, insecure| Server {
+        name: "default".into(),
+        url: url.into(),
+        bearer_token_file: Some("token".into()),
+        insecure,
+        ..Server::default()
+    };
+    let refused = Prometheus::new(of("http://prometheus:9090", false), limits()).unwrap_err();
+    assert_eq!(refused.class, ErrorClass::Configuration);
+    assert!(refused.message.contains("plain HTTP") && refused.message.contains("insecure"), "{refused}");
+    assert!(Prometheus::new(of("http://prometheus:9090", true), limits()).is_ok());
+    assert!(Prometheus::new(of("https://prometheus:9090", false), limits()).is_ok());
+}
+
+#[test]
+fn a_ca_file_of_no_use_is_refused_at_the_start() {
+    let of = |url: &str, ca: &std::path::Path| {
+        let ca_file = Some(ca.to_owned());
+        let server = Server { name: "default".into(), url: url.into(), ca_file, ..Server::default() };
+        Prometheus::new(server, limits())
+    };
+    let folder = std::env::temp_dir();
+    let empty = folder.join(format!("understudy-ca-{}", std::process::id()));
+    std::fs::write(&empty, "no certificate").unwrap();
+    let said = |url: &str, ca: &std::path::Path| of(url, ca).unwrap_err().message;
+    assert!(said("https://prometheus", &folder.join("no-such-file")).contains("cannot be read"));
+    assert!(said("https://prometheus", &empty).contains("holds no certificate"));
+    assert!(said("http://prometheus", &empty).contains("not https"));
+    std::fs::write(&empty, CA).unwrap();
+    assert!(of("https://prometheus", &empty).is_ok());
+    std::fs::remove_file(&empty).unwrap();
 }
 
 #[tokio::test]
@@ -217,8 +270,7 @@ async fn an_error_with_status_200_and_an_incomplete_answer_are_errors() {
 
 #[tokio::test]
 async fn servers_are_known_by_name_only() {
-    let server =
-        |name: &str, url: &str| Server { name: name.into(), url: url.into(), bearer_token_file: None };
+    let server = |name: &str, url: &str| Server { name: name.into(), url: url.into(), ..Server::default() };
     let sources = Sources::from_servers(vec![server("default", "http://127.0.0.1:9090")], limits()).unwrap();
     assert!(sources.get("default").is_ok());
     let Err(unknown) = sources.get("http://169.254.169.254/") else { panic!() };

@@ -66,7 +66,7 @@ pub struct ControllerArgs {
 
 fn server(text: &str) -> Result<Server, String> {
     let (name, url) = text.split_once('=').ok_or_else(|| format!("{text:?} is not NAME=URL"))?;
-    Ok(Server { name: name.to_owned(), url: url.to_owned(), bearer_token_file: None })
+    Ok(Server { name: name.to_owned(), url: url.to_owned(), ..Server::default() })
 }
 
 /// Why the controller did not start.

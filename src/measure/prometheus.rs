@@ -4,12 +4,13 @@
 //! message unbounded.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Once;
 use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use reqwest::{Client, Response, StatusCode, Url, redirect};
+use reqwest::{Certificate, Client, Response, StatusCode, Url, redirect};
 
 use super::reply;
 use super::source::{ErrorClass, Query, Reading, Series, Server, Source, SourceError};
@@ -55,11 +56,19 @@ pub fn install_tls_provider() {
     ONCE.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
 }
 
+/// The certificates of a CA file, or what is wrong with it.
+fn authorities(path: &Path) -> Result<Vec<Certificate>, String> {
+    let unread = |error: std::io::Error| format!("its caFile cannot be read ({})", error.kind());
+    let found = Certificate::from_pem_bundle(&std::fs::read(path).map_err(unread)?).unwrap_or_default();
+    if found.is_empty() { Err("its caFile holds no certificate in PEM".into()) } else { Ok(found) }
+}
+
 impl Prometheus {
-    /// A client for the server. Sends nothing.
+    /// A client for the server. Sends nothing; reads the CA file.
     ///
     /// # Errors
-    /// [`ErrorClass::Configuration`] for an address that is no HTTP URL.
+    /// [`ErrorClass::Configuration`] for an address that is no HTTP URL, a token that would go over plain HTTP, or a CA file
+    /// that is of no use.
     pub fn new(server: Server, limits: Limits) -> Result<Self, SourceError> {
         install_tls_provider();
         let wrong = |what: &str| SourceError {
@@ -75,6 +84,15 @@ impl Prometheus {
             "https" => false,
             _ => return Err(wrong("its address is neither http nor https")),
         };
+        if plain && server.bearer_token_file.is_some() && !server.insecure {
+            return Err(wrong(
+                "its bearer token would be sent over plain HTTP; use https (with caFile for an authority of your own), \
+                 or say insecure: true",
+            ));
+        }
+        if plain && server.ca_file.is_some() {
+            return Err(wrong("it has a caFile, but its address is not https"));
+        }
         endpoint
             .path_segments_mut()
             .map_err(|()| wrong("its address cannot be extended"))?
@@ -88,6 +106,9 @@ impl Prometheus {
         if plain {
             // Plain HTTP needs no certificates, and an image without any must still start.
             builder = builder.tls_certs_only([]);
+        }
+        if let Some(path) = &server.ca_file {
+            builder = builder.tls_certs_only(authorities(path).map_err(|what| wrong(&what))?);
         }
         let client = builder.build().map_err(|_| wrong("no HTTP client can be made for it"))?;
         Ok(Self { server, endpoint, client, limits })

@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 /// A Prometheus server, named in the operator's own configuration.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Server {
     /// The name that rollouts use.
@@ -18,6 +18,13 @@ pub struct Server {
     /// File with a bearer token; read again for every request, so that it may rotate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bearer_token_file: Option<PathBuf>,
+    /// File with the certificates (PEM) of the authority that signed the server's; none: the usual public ones. Read when
+    /// the operator starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
+    /// The bearer token may be sent over plain HTTP, where everybody on the way can read it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub insecure: bool,
 }
 
 /// How one arm's series are told apart.
