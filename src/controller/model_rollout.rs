@@ -29,7 +29,7 @@ pub async fn reconcile(ctx: &Context, key: &Key, bell: &Notify) -> Result<Next, 
     let (plan, broken) = checked(ctx, &observed, plan)?;
     ctx.memory.note(key, |m| m.planned(&plan, looked));
     let done = carry_out::carry_out(ctx, &observed, &plan, looked).await;
-    let done = done.inspect_err(|error| report::unwritten(ctx, key, error))?;
+    let done = done.inspect_err(|error| report::unwritten(ctx, key, (&observed, &plan), error))?;
     report::done(ctx, &observed, &plan, &done);
     broken.map_or_else(|| Ok(report::next(ctx, key, &done)), |violation| Err(violation.into()))
 }

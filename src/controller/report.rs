@@ -10,7 +10,7 @@ use super::carry_out::Done;
 use super::context::{Context, Remembered};
 use super::error::Error;
 use super::queue::{Job, Next};
-use crate::api::{ModelRollout, ModelRolloutStatus};
+use crate::api::{ModelRollout, ModelRolloutStatus, Phase};
 use crate::cluster::Class;
 use crate::cluster::shelf::Key;
 use crate::rollout::observed::FailedWrite;
@@ -36,18 +36,15 @@ pub fn done(ctx: &Context, observed: &Observed, plan: &Plan, done: &Done) {
             urgent = plan.urgent,
             "route written"
         );
-        if plan.urgent {
-            let reason = plan.status.rollback.as_ref().map_or("Correction", |r| r.reason.as_str());
-            ctx.metrics.rolled_back(namespace, name, reason, after);
+        if plan.urgent && plan.status.phase == Some(Phase::RollingBack) {
+            ctx.metrics.rolled_back(namespace, name, after);
         }
     }
     let about = observed.rollout.object_ref(&());
     for event in &plan.events {
         ctx.events.tell(about.clone(), event);
     }
-    #[expect(clippy::cast_precision_loss, reason = "a Unix time in milliseconds fits a float exactly")]
-    let now = Utc::now().timestamp_millis() as f64 / 1000.0;
-    ctx.metrics.stands(namespace, name, &plan.status, now);
+    ctx.metrics.stands(namespace, name, &plan.status, plan.requeue.is_none());
     ctx.memory.note(&Key::of(&observed.rollout.metadata), |m| {
         m.told = None;
         m.urgent = false;
@@ -65,6 +62,10 @@ fn transition(ctx: &Context, observed: &Observed, now: &ModelRolloutStatus) {
     let (from, to) = (text(from), text(to));
     if from != to {
         ctx.metrics.transition(observed.namespace(), observed.name(), &from, &to);
+        if now.phase == Some(Phase::RollingBack) {
+            let reason = now.rollback.as_ref().map_or("", |r| r.reason.as_str());
+            ctx.metrics.rollback(observed.namespace(), observed.name(), reason);
+        }
     }
     let candidate = now.candidate.as_ref().or(before.and_then(|s| s.candidate.as_ref()));
     let numbers: Vec<&str> =
@@ -105,12 +106,13 @@ pub fn failed(ctx: &Context, job: &Job, error: &Error) -> Next {
 }
 
 /// Leaves for the next pass what this one could not write. When not even the status could be written, the look was for
-/// nothing, and nothing can be said there.
-pub fn unwritten(ctx: &Context, key: &Key, error: &Error) {
+/// nothing, and nothing can be said there; else the intent is on record, and the next pass does not see it as news.
+pub fn unwritten(ctx: &Context, key: &Key, (observed, plan): (&Observed, &Plan), error: &Error) {
     let Error::Write(error) = error else { return };
     if error.resource == "modelrollouts/status" {
         return ctx.memory.note(key, |m| m.look_at = None);
     }
+    transition(ctx, observed, &plan.status);
     let refused = error.class() == Class::RetryLater;
     let failed = FailedWrite::new(error.what(), error.why.to_string(), refused, Utc::now());
     ctx.memory.note(key, |m| m.failed_write = Some(failed.after(m.failed_write.take())));

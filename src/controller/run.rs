@@ -148,7 +148,10 @@ async fn work(ctx: Arc<Context>, job: Job, bell: Arc<Notify>) -> Next {
     };
     async {
         let outcome = match &job {
-            Job::Rollout(key) => model_rollout::reconcile(&ctx, key, &bell).await,
+            Job::Rollout(key) => {
+                ctx.metrics.moves(&key.namespace, &key.name);
+                model_rollout::reconcile(&ctx, key, &bell).await
+            }
             Job::Version(key) => model_version::reconcile(&ctx, key).await,
         };
         let label = outcome.as_ref().map_or_else(Error::label, |_| "done");

@@ -1,12 +1,13 @@
 //! The operator's own metrics, in the names and units that Prometheus asks for. Labels name rollouts, kinds and reasons,
 //! never pods.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use prometheus::{Encoder, Registry, TextEncoder};
+use prometheus::{Encoder, Gauge, Registry, TextEncoder};
 
-use super::series::{ApiSeries, PassSeries, RolloutSeries, forget, gauges};
+use super::series::{ApiSeries, Labels, PassSeries, RolloutSeries, forget, gauges};
 use crate::api::{ModelRolloutStatus, Phase};
 
 /// All phases: the phase of a rollout is shown as one series for each, with 1 at the present one.
@@ -31,6 +32,9 @@ pub struct Metrics {
 
 struct Inner {
     registry: Registry,
+    leader: Gauge,
+    /// Rollouts whose last pass went through and wants no other: nothing is due.
+    resting: Mutex<HashSet<(String, String)>>,
     api: ApiSeries,
     passes: PassSeries,
     rollouts: RolloutSeries,
@@ -48,10 +52,12 @@ impl Metrics {
         let registry = Registry::new();
         let info = gauges(&registry, "build_info", "The version that runs.", &["version"]);
         info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1.0);
+        let leads = "1 where this process leads, 0 where it follows.";
+        let leader = gauges(&registry, "leader", leads, &[]).with_label_values(&[] as &[&str]);
         let api = ApiSeries::new(&registry);
         let passes = PassSeries::new(&registry);
         let rollouts = RolloutSeries::new(&registry);
-        Self { inner: Arc::new(Inner { registry, api, passes, rollouts }) }
+        Self { inner: Arc::new(Inner { registry, leader, resting: Mutex::default(), api, passes, rollouts }) }
     }
 
     /// A call to the API server; code 0: no answer.
@@ -101,9 +107,13 @@ impl Metrics {
         self.inner.passes.query_seconds.with_label_values(&[] as &[&str]).observe(took.as_secs_f64());
     }
 
-    /// The route of a rollback was written, so long after the look that decided.
-    pub fn rolled_back(&self, namespace: &str, rollout: &str, reason: &str, took: Duration) {
+    /// A rollback has begun: its intent is on record.
+    pub fn rollback(&self, namespace: &str, rollout: &str, reason: &str) {
         self.inner.rollouts.rollbacks.with_label_values(&[namespace, rollout, reason]).inc();
+    }
+
+    /// The route of a rollback was written, so long after the look that decided.
+    pub fn rolled_back(&self, namespace: &str, rollout: &str, took: Duration) {
         self.inner
             .rollouts
             .rollback_seconds
@@ -116,9 +126,26 @@ impl Metrics {
         self.inner.rollouts.transitions.with_label_values(&[namespace, rollout, from, to]).inc();
     }
 
-    /// How a rollout stands after a pass that went through, at a Unix time in seconds.
-    pub fn stands(&self, namespace: &str, rollout: &str, status: &ModelRolloutStatus, at: f64) {
+    /// Whether this process leads.
+    pub fn leader(&self, leads: bool) {
+        self.inner.leader.set(f64::from(u8::from(leads)));
+    }
+
+    /// A pass over a rollout begins: until it has gone through, something is due.
+    pub fn moves(&self, namespace: &str, rollout: &str) {
+        self.resting().remove(&(namespace.to_owned(), rollout.to_owned()));
+    }
+
+    fn resting(&self) -> MutexGuard<'_, HashSet<(String, String)>> {
+        self.inner.resting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How a rollout stands after a pass that went through; `rests` when nothing is due any more.
+    pub fn stands(&self, namespace: &str, rollout: &str, status: &ModelRolloutStatus, rests: bool) {
         let i = &self.inner.rollouts;
+        if rests {
+            self.resting().insert((namespace.to_owned(), rollout.to_owned()));
+        }
         for phase in PHASES {
             let is = f64::from(u8::from(status.phase == Some(phase)));
             i.phase.with_label_values(&[namespace, rollout, &phase.to_string()]).set(is);
@@ -129,7 +156,10 @@ impl Metrics {
         {
             i.weight.with_label_values(&[namespace, rollout, arm]).set(f64::from(percent) / 100.0);
         }
-        i.last_success.with_label_values(&[namespace, rollout]).set(at);
+        i.last_success.with_label_values(&[namespace, rollout]).set(now());
+        let shown = |l: &Labels<'_>| status.analysis.iter().any(|m| l.get("metric") == Some(&&*m.metric));
+        forget(&i.evidence, (namespace, rollout), shown);
+        forget(&i.samples, (namespace, rollout), shown);
         for metric in &status.analysis {
             for (arm, numbers) in [("stable", &metric.stable), ("candidate", &metric.candidate)] {
                 let labels = [namespace, rollout, metric.metric.as_str(), arm];
@@ -138,8 +168,10 @@ impl Metrics {
                     reason = "a gauge is a float; counts stay far below 2^53"
                 )]
                 i.samples.with_label_values(&labels).set(numbers.n as f64);
-                if let Some(value) = numbers.value.as_deref().and_then(|v| v.parse().ok()) {
-                    i.evidence.with_label_values(&labels).set(value);
+                match numbers.value.as_deref().and_then(|v| v.parse().ok()) {
+                    Some(value) => i.evidence.with_label_values(&labels).set(value),
+                    // There may have been one at an earlier look.
+                    None => drop(i.evidence.remove_label_values(&labels)),
                 }
             }
         }
@@ -148,9 +180,15 @@ impl Metrics {
     /// A rollout is gone: its series go too.
     pub fn forget(&self, namespace: &str, rollout: &str) {
         let i = &self.inner.rollouts;
+        let (of, none) = ((namespace, rollout), |_: &Labels<'_>| false);
+        self.moves(namespace, rollout);
         for gauges in [&i.phase, &i.weight, &i.last_success, &i.evidence, &i.samples] {
-            forget(gauges, namespace, rollout);
+            forget(gauges, of, none);
         }
+        for counters in [&i.rollbacks, &i.transitions, &self.inner.passes.violations] {
+            forget(counters, of, none);
+        }
+        forget(&i.rollback_seconds, of, none);
     }
 
     /// Everything, in Prometheus's text format.
@@ -158,10 +196,18 @@ impl Metrics {
     /// # Errors
     /// When a series cannot be written as text.
     pub fn text(&self) -> prometheus::Result<String> {
+        for (namespace, rollout) in &*self.resting() {
+            self.inner.rollouts.last_success.with_label_values(&[namespace, rollout]).set(now());
+        }
         let mut out = Vec::new();
         TextEncoder::new().encode(&self.inner.registry.gather(), &mut out)?;
         Ok(String::from_utf8_lossy(&out).into_owned())
     }
+}
+
+/// Unix time in seconds.
+fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
 #[cfg(test)]
@@ -172,8 +218,11 @@ mod tests {
     fn a_rollout_is_shown_and_goes() {
         let metrics = Metrics::new();
         let status = ModelRolloutStatus { phase: Some(Phase::Canary), ..ModelRolloutStatus::default() };
-        metrics.stands("shop", "m", &status, 1.0);
-        metrics.rolled_back("shop", "m", "Breach", Duration::from_millis(40));
+        metrics.stands("shop", "m", &status, false);
+        metrics.rollback("shop", "m", "Breach");
+        metrics.rolled_back("shop", "m", Duration::from_millis(40));
+        metrics.transition("shop", "m", "Canary", "RollingBack");
+        metrics.violation("shop", "m");
         let text = metrics.text().unwrap();
         assert!(
             text.contains(r#"understudy_rollout_phase{namespace="shop",phase="Canary",rollout="m"} 1"#),
@@ -181,6 +230,49 @@ mod tests {
         );
         assert!(text.contains("understudy_rollback_duration_seconds_bucket"));
         metrics.forget("shop", "m");
-        assert!(!metrics.text().unwrap().contains("understudy_rollout_phase{"));
+        let text = metrics.text().unwrap();
+        assert!(!text.contains(r#"rollout="m""#), "{text}");
+    }
+
+    #[test]
+    fn a_metric_that_is_not_compared_any_more_is_not_shown() {
+        let metrics = Metrics::new();
+        let of = |names: &[&str], value: Option<&str>| {
+            let one = |name: &&str| -> crate::api::MetricStatus {
+                let stable = serde_json::json!({"n": 7, "value": value});
+                let m = serde_json::json!({"metric": name, "verdict": "Pass", "stable": stable});
+                serde_json::from_value(m).unwrap()
+            };
+            ModelRolloutStatus { analysis: names.iter().map(one).collect(), ..ModelRolloutStatus::default() }
+        };
+        metrics.stands("shop", "m", &of(&["errors", "old"], Some("0.5")), false);
+        metrics.stands("shop", "other", &of(&["old"], Some("0.5")), false);
+        metrics.stands("shop", "m", &of(&["errors"], Some("0.5")), false);
+        let text = metrics.text().unwrap();
+        assert!(!text.contains(r#"metric="old",namespace="shop",rollout="m""#), "{text}");
+        assert!(text.contains(r#"metric="old",namespace="shop",rollout="other""#), "{text}");
+        let value =
+            r#"understudy_metric_value{arm="stable",metric="errors",namespace="shop",rollout="m"} 0.5"#;
+        assert!(text.contains(value), "{text}");
+        metrics.stands("shop", "m", &of(&["errors"], None), false);
+        assert!(!metrics.text().unwrap().contains(value), "a value of an earlier look");
+    }
+
+    #[test]
+    fn at_rest_the_last_success_is_now_and_while_a_pass_is_due_it_is_not() {
+        let metrics = Metrics::new();
+        let shown = || {
+            let text = metrics.text().unwrap();
+            let line = text.lines().find(|l| l.starts_with("understudy_last_success_timestamp_seconds{"));
+            line.and_then(|l| l.rsplit(' ').next()).unwrap().parse::<f64>().unwrap()
+        };
+        metrics.stands("shop", "m", &ModelRolloutStatus::default(), true);
+        let first = shown();
+        std::thread::sleep(Duration::from_millis(5));
+        let second = shown();
+        assert!(second > first);
+        metrics.moves("shop", "m");
+        std::thread::sleep(Duration::from_millis(5));
+        assert_eq!(shown().to_bits(), second.to_bits());
     }
 }

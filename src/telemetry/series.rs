@@ -1,5 +1,8 @@
 //! How the operator's series are made and taken away.
 
+use std::collections::HashMap;
+
+use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
 use prometheus::{GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry};
 
 const FAST: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
@@ -72,7 +75,7 @@ impl RolloutSeries {
     pub fn new(r: &Registry) -> Self {
         let metric = &["namespace", "rollout", "metric", "arm"];
         let of = |label| ["namespace", "rollout", label];
-        let through = "When a pass last went through.";
+        let through = "When a pass last went through; at rest, now: nothing is due.";
         Self {
             rollbacks: counters(r, "rollbacks_total", "Rollbacks.", &of("reason")),
             rollback_seconds: rollback_seconds(r),
@@ -123,16 +126,22 @@ fn seconds(r: &Registry, name: &str, help: &str, labels: &[&str]) -> HistogramVe
     register(r, HistogramVec::new(opts, labels))
 }
 
-/// Removes every series of a rollout.
-pub(super) fn forget(gauges: &GaugeVec, namespace: &str, rollout: &str) {
-    use prometheus::core::Collector;
-    for family in gauges.collect() {
+/// Labels of one series.
+pub(super) type Labels<'a> = HashMap<&'a str, &'a str>;
+
+/// Removes the series of a rollout that are not kept.
+pub(super) fn forget<T: MetricVecBuilder>(
+    series: &MetricVec<T>,
+    (namespace, rollout): (&str, &str),
+    kept: impl Fn(&Labels<'_>) -> bool,
+) {
+    for family in series.collect() {
         for metric in family.get_metric() {
-            let labels: std::collections::HashMap<&str, &str> =
-                metric.get_label().iter().map(|l| (l.name(), l.value())).collect();
-            if labels.get("namespace") == Some(&namespace) && labels.get("rollout") == Some(&rollout) {
+            let labels: Labels<'_> = metric.get_label().iter().map(|l| (l.name(), l.value())).collect();
+            let of = |label: &str| labels.get(label).copied();
+            if of("namespace") == Some(namespace) && of("rollout") == Some(rollout) && !kept(&labels) {
                 // It was there a moment ago; gone is what is wanted.
-                let _ = gauges.remove(&labels);
+                let _ = series.remove(&labels);
             }
         }
     }
