@@ -2,7 +2,7 @@
 //! beside it, and it is run again with the operator killed after each of its writes, and with reads that lag.
 //!
 //! `UPDATE=1 cargo test --test rollouts` writes the golden files anew. `SWEEP=1 cargo test --test rollouts` takes longer: the
-//! operator also stays away for a while after each of its writes, and reads lag by more and by less.
+//! operator also stays away for a while after each of its writes, not only after one.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use understudy::simulate::{End, Marks, Script, Simulation};
 
 /// Seconds that the operator is away in the runs in which it does not come back at once.
 const OUTAGE: i64 = 7;
-/// Writes that reads lag by; each script has one of them.
+/// Writes that reads lag by.
 const LAGS: [usize; 3] = [1, 3, 8];
 
 fn main() {
@@ -27,11 +27,11 @@ fn main() {
         .filter(|path| path.extension().is_some_and(|e| e == "script"))
         .collect();
     scripts.sort();
-    let trial = |(number, path): (usize, PathBuf)| {
+    let trial = |path: PathBuf| {
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        Trial::test(name, move || rollout(&path, number))
+        Trial::test(name, move || rollout(&path))
     };
-    libtest_mimic::run(&arguments, scripts.into_iter().enumerate().map(trial).collect()).exit();
+    libtest_mimic::run(&arguments, scripts.into_iter().map(trial).collect()).exit();
 }
 
 /// A run without disturbance, and what is needed to compare others with it.
@@ -40,11 +40,22 @@ struct Straight {
     log: String,
     /// What the world was at the end of each second.
     digests: Vec<u64>,
+    /// Acts of people and versions until the end of each second.
+    acts: Vec<usize>,
     /// The world before each second in which the operator wrote, with the number of its writes.
     starts: Vec<(usize, usize, Simulation)>,
 }
 
-fn rollout(path: &Path, number: usize) -> Result<(), Failed> {
+impl Straight {
+    /// Nobody does anything in the seconds after this one: then an operator that is away for so long misses nothing.
+    fn quiet_after(&self, second: usize) -> bool {
+        let last = self.acts.len() - 1;
+        let later = (second + 1 + usize::try_from(OUTAGE).unwrap_or(0)).min(last);
+        self.acts[second.saturating_sub(1)] == self.acts[later]
+    }
+}
+
+fn rollout(path: &Path) -> Result<(), Failed> {
     let script = Script::parse(&fs::read_to_string(path)?)?;
     let mut marks = Marks::default();
     let straight = straight(&script, &mut marks)?;
@@ -52,11 +63,8 @@ fn rollout(path: &Path, number: usize) -> Result<(), Failed> {
     if std::env::var_os("UPDATE").is_some() {
         return Ok(());
     }
-    crashes(&straight, number, &mut marks)?;
-    for lag in LAGS.into_iter().filter(|lag| sweep() || *lag == LAGS[number % LAGS.len()]) {
-        stale_reads(&script, &straight.end, lag)?;
-    }
-    Ok(())
+    crashes(&straight, &mut marks)?;
+    LAGS.into_iter().try_for_each(|lag| stale_reads(&script, &straight.end, lag))
 }
 
 fn sweep() -> bool {
@@ -65,18 +73,19 @@ fn sweep() -> bool {
 
 fn straight(script: &Script, marks: &mut Marks) -> Result<Straight, Failed> {
     let mut run = Simulation::new(script);
-    let (mut digests, mut starts) = (Vec::new(), Vec::new());
+    let (mut digests, mut acts, mut starts) = (Vec::new(), Vec::new(), Vec::new());
     while !run.over() {
         let before = run.clone();
         run.second().map_err(|trouble| format!("{}\n{trouble}", run.log()))?;
         digests.push(run.digest(marks));
+        acts.push(run.acts());
         let writes = run.writes() - before.writes();
         if writes > 0 {
             starts.push((digests.len() - 1, writes, before));
         }
     }
     let end = run.finish().map_err(|trouble| format!("{}\n{trouble}", run.log()))?;
-    Ok(Straight { end, log: run.log(), digests, starts })
+    Ok(Straight { end, log: run.log(), digests, acts, starts })
 }
 
 fn golden(path: &Path, log: &str) -> Result<(), Failed> {
@@ -98,16 +107,16 @@ fn golden(path: &Path, log: &str) -> Result<(), Failed> {
     .into())
 }
 
-/// The operator dies after every single write and is back at once; after one of them, another for each script, it is away
-/// for a while. The end is the same.
-fn crashes(straight: &Straight, number: usize, marks: &mut Marks) -> Result<(), Failed> {
-    let all: usize = straight.starts.iter().map(|(_, writes, _)| writes).sum();
-    let mut counted = 0;
+/// The operator dies after every single write and is back at once. Once in each script, and in a sweep after every write
+/// that nobody acts soon after, it is away for a while. The end is the same.
+fn crashes(straight: &Straight, marks: &mut Marks) -> Result<(), Failed> {
+    let middle = straight.starts.len() / 2;
+    let away = straight.starts.iter().skip(middle).find(|(second, ..)| straight.quiet_after(*second));
+    let away = away.map(|(second, ..)| *second);
     for (second, writes, before) in &straight.starts {
+        let long = away == Some(*second) || (sweep() && straight.quiet_after(*second));
         for n in 1..=*writes {
-            counted += 1;
-            let long = sweep() || counted == all * (1 + number % 3) / 4;
-            for outage in if long { vec![0, OUTAGE] } else { vec![0] } {
+            for outage in [0, OUTAGE].into_iter().take(1 + usize::from(long)) {
                 let run = before.clone().with_crash(n, outage);
                 let what = format!("killed after write {n} of second {}, away for {outage} s", second + 1);
                 follow(run, *second, straight, marks).map_err(|e| format!("{e}\n{what}"))?;

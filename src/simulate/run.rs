@@ -1,5 +1,7 @@
 //! The run of a script, second by second.
 
+mod lines;
+
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use chrono::Duration;
@@ -105,6 +107,7 @@ impl Simulation {
     pub fn with_crash(mut self, after: usize, outage: i64) -> Self {
         self.crash_after = Some(after);
         self.world.follows = true;
+        self.world.away = outage > 0;
         self.outage = outage;
         self.slack = 3 + 3 * outage;
         self
@@ -113,6 +116,11 @@ impl Simulation {
     /// Whether the operator does not come back at once when it dies.
     pub fn was_away(&self) -> bool {
         self.outage > 0
+    }
+
+    /// What the script has done so far.
+    pub fn acts(&self) -> usize {
+        self.script.lines[..self.place].iter().filter(|l| matches!(l.step, Step::Do(_))).count()
     }
 
     /// Writes of the operator so far.
@@ -202,76 +210,6 @@ impl Simulation {
 
     fn verdict(&self) -> Result<(), Trouble> {
         self.checks.found.first().map_or(Ok(()), |first| Err(self.trouble(first.clone())))
-    }
-
-    /// The lines of the script whose time has come.
-    fn people(&mut self) -> Result<(), Trouble> {
-        let script = std::sync::Arc::clone(&self.script);
-        let mut acted = false;
-        while let Some(line) = script.lines.get(self.place) {
-            let now = self.world.elapsed();
-            // What follows from an act is looked at a second later.
-            let early = acted && !matches!(line.step, Step::Do(_));
-            if now < line.at || early {
-                return Ok(());
-            }
-            let since = *self.since.get_or_insert(now);
-            let done = match &line.step {
-                Step::Do(command) => {
-                    self.log.say(&self.world, format!("* {}", line.text));
-                    self.happen(command);
-                    acted = true;
-                    true
-                }
-                Step::Wait(span) => now - since >= *span,
-                Step::Expect(what, within, killed) => {
-                    let within = if self.world.follows { killed } else { within };
-                    let holds = what.holds(&self.world, &self.log.told);
-                    if !holds && now - since >= *within + self.slack {
-                        return Err(self.trouble(format!("line {}: not so: {}", line.number, line.text)));
-                    }
-                    if holds {
-                        self.log.say(&self.world, format!("= {}", line.text));
-                    }
-                    holds
-                }
-                Step::Keep(what, span) => {
-                    if !what.holds(&self.world, &self.log.told) {
-                        return Err(
-                            self.trouble(format!("line {}: no longer so: {}", line.number, line.text))
-                        );
-                    }
-                    let over = now - since >= *span;
-                    if over {
-                        self.log.say(&self.world, format!("= {}", line.text));
-                    }
-                    over
-                }
-            };
-            if !done {
-                return Ok(());
-            }
-            self.place += 1;
-            self.since = None;
-        }
-        self.ended_at.get_or_insert(self.world.elapsed());
-        Ok(())
-    }
-
-    fn happen(&mut self, command: &Command) {
-        match command {
-            Command::Kill(span) => {
-                let lag = self.operator.lag;
-                self.operator = Operator { lag, ..Operator::default() };
-                self.operator.dead_until = Some(self.world.now + Duration::seconds(*span));
-            }
-            Command::Allow(word) => drop(self.checks.allowed.insert(word.clone())),
-            Command::RouteCandidate(..) | Command::RouteReapply(_) | Command::SelectorReset(..) => {
-                self.checks.foreign = Some(self.world.now.timestamp());
-            }
-            _ => {}
-        }
-        people::perform(&mut self.world, command);
     }
 
     /// The operator's passes of this second, until it has nothing to do.

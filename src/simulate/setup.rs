@@ -47,6 +47,7 @@ pub fn world() -> World {
         templates: BTreeMap::new(),
         meant: Meant::default(),
         follows: false,
+        away: false,
         status_refused: false,
         refused_writes: BTreeSet::new(),
         past: Vec::new(),

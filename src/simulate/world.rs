@@ -110,6 +110,8 @@ pub struct World {
     pub meant: Meant,
     /// A copy that follows another run: what that run has shown is not shown again.
     pub follows: bool,
+    /// In this run the operator is away for a while: nobody keeps its promises about times meanwhile.
+    pub away: bool,
     /// The API server refuses writes of status.
     pub status_refused: bool,
     /// Verbs and resources that the API server refuses to the operator.

@@ -91,7 +91,8 @@ pub fn judge(d: &mut Draft<'_>, stage: Stage) -> Judged {
             verdict = verdict.unavailable(Reason::Problem(message.clone()));
             out.missing.get_or_insert((reason, message));
         }
-        let since = d.status.step.as_ref().map_or(found.t0, |s| s.set_at);
+        // A watch that began again because stable changed counts nothing from before.
+        let since = d.status.step.as_ref().map_or(found.t0, |s| s.set_at.max(s.started_at));
         count(&mut out, &mut found, &looks, &plan, since);
         metrics.push(moved(metric, &state));
         out.verdicts.push(verdict);

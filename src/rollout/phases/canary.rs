@@ -36,7 +36,9 @@ pub fn run(d: &mut Draft<'_>) {
     }
     edited(d);
     let Some(look) = judged::look(d, Stage::Canary, None) else { return };
-    if !look.steady || preparing::paused(d) {
+    // Said whatever else holds: it takes a person to go on.
+    let paused = preparing::paused(d);
+    if !look.steady || paused {
         return;
     }
     let index = d.status.step.as_ref().map_or(0, |s| s.index);

@@ -38,7 +38,8 @@ pub fn look(d: &mut Draft<'_>, stage: Stage, mirror: Option<i32>) -> Option<Look
             RollbackOrHold::Hold => d.hold(signal.reason, signal.message.clone()),
         }
     }
-    if no_data_for_long(d, &judged) {
+    let foreign = taken_away(d, mirror) && !judged.missing_source();
+    if !foreign && no_data_for_long(d, &judged) {
         return None;
     }
     let enough = pods(d);
@@ -55,13 +56,22 @@ pub fn look(d: &mut Draft<'_>, stage: Stage, mirror: Option<i32>) -> Option<Look
     Some(Look { judged, steady, fit })
 }
 
-/// The candidate's requests for each request of stable that the route gives now. 0, which says nothing, when somebody has
-/// taken traffic from it: an operator that was away may see that only together with the look.
+/// Somebody has taken traffic from the candidate. An operator that was away may see that only together with its look, whose
+/// silence then says nothing about the candidate.
+fn taken_away(d: &Draft<'_>, mirror: Option<i32>) -> bool {
+    let given = world::reading(d.obs).filter(|r| r.rules > 0);
+    let step = d.status.step.as_ref().filter(|s| s.written);
+    let less = given
+        .zip(step)
+        .is_some_and(|(r, step)| r.candidate < step.set || (mirror.is_some() && r.mirror.is_none()));
+    less || d.status.overridden.is_some()
+}
+
+/// The candidate's requests for each request of stable that the route gives now.
 fn per_stable(d: &Draft<'_>, mirror: Option<i32>) -> f64 {
     let Some(step) = d.status.step.as_ref().filter(|s| s.written) else { return 0.0 };
-    let given = world::reading(d.obs).filter(|r| r.rules > 0);
-    let less = given.is_none_or(|r| r.candidate < step.set || (mirror.is_some() && r.mirror.is_none()));
-    if less || d.status.overridden.is_some() {
+    let routed = world::reading(d.obs).is_some_and(|r| r.rules > 0);
+    if !routed || taken_away(d, mirror) {
         return 0.0;
     }
     match mirror {

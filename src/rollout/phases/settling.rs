@@ -86,12 +86,17 @@ fn services(d: &mut Draft<'_>, settling: &Settling) {
     capacity::hold_stable(d);
     capacity::raise(d, c.slot, d.status.capacity);
     if world::ready_pods(d.obs, c.slot, Some(&c.template_hash)) == 0 {
-        return stuck(d, settling, "no pod of the new version is ready");
+        return stuck(d, settling, "no pod of the new version is ready any more");
     }
     let pointed = selectors::point_all(d, c.slot, "select the new version");
     if !(pointed && selectors::endpoints_follow(d, c.slot)) {
         if d.now() - settling.since >= FOLLOW_WITHIN {
-            return stuck(d, settling, "the endpoints did not follow the selectors");
+            let within = FOLLOW_WITHIN.num_seconds();
+            return stuck(
+                d,
+                settling,
+                &format!("the endpoints did not follow the selectors within {within} s"),
+            );
         }
         d.wait("the Services' endpoints to be the new version's");
         d.wake_at(settling.since + FOLLOW_WITHIN);
@@ -112,10 +117,7 @@ fn services(d: &mut Draft<'_>, settling: &Settling) {
 
 /// Back to Watching: the selectors go back, the route has not been touched.
 fn stuck(d: &mut Draft<'_>, settling: &Settling, why: &str) {
-    let message = format!(
-        "{why} within {} s; the selectors go back, the route is as it was",
-        FOLLOW_WITHIN.num_seconds()
-    );
+    let message = format!("{why}; the selectors go back, the route is as it was");
     d.status.settling = None;
     selectors::point_all(d, settling.old_slot, "back to the old version");
     let now = d.now();

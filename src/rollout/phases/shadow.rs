@@ -39,7 +39,9 @@ pub fn run(d: &mut Draft<'_>) {
         return canary::begin(d, 0, "spec.strategy.shadow was removed");
     };
     let Some(look) = judged::look(d, Stage::Shadow, Some(shadow.percent)) else { return };
-    if !look.steady || preparing::paused(d) {
+    // Said whatever else holds: it takes a person to go on.
+    let paused = preparing::paused(d);
+    if !look.steady || paused {
         return;
     }
     if !judged::hold_over(d, shadow.duration.get()) {

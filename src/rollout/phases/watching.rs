@@ -33,7 +33,9 @@ pub fn run(d: &mut Draft<'_>) {
     let promoted = end_now || d.status.step.as_ref().is_some_and(|s| s.promoted);
     // Who ends the watch as verified needs no more evidence; the share and the pods must be there all the same.
     let may_go = if promoted { look.fit } else { look.steady };
-    if !may_go || preparing::paused(d) {
+    // Said whatever else holds: it takes a person to go on.
+    let paused = preparing::paused(d);
+    if !may_go || paused {
         return;
     }
     let duration = watch.duration.get();
