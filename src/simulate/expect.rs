@@ -131,8 +131,9 @@ impl Expectation {
             Self::ServedAtMost(v, n) => world.ledger.served.get(v).map_or(0, |s| s.requests) <= *n,
             Self::Served(v) => world.ledger.served.get(v).is_some_and(|s| s.requests > 0),
             Self::Services(slot) => {
-                let follows = |s: &crate::api::FollowingService| s.slot.is_some_and(|x| x.as_str() == slot);
-                !status.services.is_empty() && status.services.iter().all(follows)
+                let deployment = if slot == "origin" { NAME.to_owned() } else { format!("{NAME}-{slot}") };
+                let there = [NAME, "scorer-grpc"].into_iter().filter(|s| there(world, "service", s));
+                there.into_iter().all(|s| share::selects(world, s, &deployment))
             }
             Self::Lost => world.ledger.lost() > 0,
         }

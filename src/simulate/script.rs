@@ -80,7 +80,8 @@ pub enum Command {
 pub enum Step {
     /// It happens.
     Do(Command),
-    /// It must become so within so many seconds; within so many when the operator was killed on the way.
+    /// It must become so within so many seconds; within so many when the operator was killed on the way or
+    /// its reads lag.
     Expect(Expectation, i64, i64),
     /// It must stay so for so many seconds.
     Keep(Expectation, i64),
@@ -164,8 +165,8 @@ fn step(text: &str) -> Result<Step, String> {
     let words: Vec<&str> = text.split_whitespace().collect();
     match words.as_slice() {
         ["wait", span] => Ok(Step::Wait(seconds(span)?)),
-        ["expect", rest @ .., "within", span, "or", killed, "when", "killed"] => {
-            Ok(Step::Expect(Expectation::parse(rest)?, seconds(span)?, seconds(killed)?))
+        ["expect", rest @ .., "within", span, "or", disturbed, "when", "disturbed"] => {
+            Ok(Step::Expect(Expectation::parse(rest)?, seconds(span)?, seconds(disturbed)?))
         }
         ["expect", rest @ .., "within", span] => {
             let within = seconds(span)?;

@@ -62,6 +62,11 @@ impl Shares {
         whole as u64
     }
 
+    /// Requests of one second through the gateway.
+    pub fn a_second(&self) -> u64 {
+        self.route.ceil().max(0.0) as u64
+    }
+
     /// What is carried, for comparing worlds.
     pub fn carried(&self) -> &BTreeMap<String, f64> {
         &self.carried

@@ -106,7 +106,9 @@ impl Checks {
     pub fn at_the_end(&mut self, world: &World) {
         users::restored(self, world);
         users::handed_back(self, world);
-        if world.ledger.lost() > 0 {
+        // Reads lag by a second at most: when all pods of an arm go at once, the share follows a second late.
+        let borne = if self.blindfold { world.shares.a_second() } else { 0 };
+        if world.ledger.lost() > borne {
             self.broken("lost", format!("requests failed that no version failed: {:?}", world.ledger.failed));
         }
     }

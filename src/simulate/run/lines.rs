@@ -27,8 +27,9 @@ impl Simulation {
                     true
                 }
                 Step::Wait(span) => now - since >= *span,
-                Step::Expect(what, within, killed) => {
-                    let within = if self.world.follows { killed } else { within };
+                Step::Expect(what, within, disturbed) => {
+                    let plain = !self.world.follows && self.operator.lag == 0;
+                    let within = if plain { within } else { disturbed };
                     self.becomes(line, what, now - since, *within + self.slack)?
                 }
                 Step::Keep(what, span) => self.stays(line, what, now - since >= *span)?,
