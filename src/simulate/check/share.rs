@@ -8,6 +8,7 @@ use crate::api::{ModelRollout, Phase, Slot};
 use crate::simulate::expect::status_of;
 use crate::simulate::network;
 use crate::simulate::operator::Pass;
+use crate::simulate::prometheus;
 use crate::simulate::world::World;
 use crate::workload::services;
 
@@ -17,6 +18,9 @@ use super::{Before, Checks};
 const CORRECTED_WITHIN: i64 = 11;
 /// The same when the operator died between the intent and the write, which has used up one correction: ten more.
 const CORRECTED_WITHIN_KILLED: i64 = 21;
+
+/// Seconds for which a decided raise may be written without another look.
+const WORD_HOLDS: i64 = 5;
 
 /// Labels of the pods of a Deployment, by its template.
 pub fn pod_labels(world: &World, deployment: &str) -> BTreeMap<String, String> {
@@ -109,10 +113,22 @@ pub fn raised(checks: &mut Checks, before: &Before, world: &World, pass: &Pass) 
     if new > granted {
         checks.broken("I1", format!("the share was raised from {old} to {new} %, {granted} % are allowed"));
     }
+    on_old_word(checks, world, pass);
     let deployment = candidate_slot(rollout).deployment(&rollout.spec.workload.deployment);
     let ready = world.objects.pods.values().any(|p| p.deployment == deployment && p.ready);
     if !ready && !checks.blindfold {
         checks.broken("I1", format!("the share was raised to {new} % without a ready pod"));
+    }
+}
+
+/// A raise that was decided a while ago, by an operator that died before it wrote it, is written only with a fresh look.
+fn on_old_word(checks: &mut Checks, world: &World, pass: &Pass) {
+    let status = &pass.plan.status;
+    let judged = matches!(status.phase, Some(Phase::Canary | Phase::Watching));
+    let Some(step) = status.step.as_ref().filter(|_| judged) else { return };
+    let age = (world.now - step.set_at).num_seconds();
+    if age > WORD_HOLDS && !prometheus::usable(&pass.observed.answers) {
+        checks.broken("I3", format!("a share decided {age} s ago was written without a fresh look"));
     }
 }
 
