@@ -1,8 +1,10 @@
-//! The kinds on a real API server: that it takes them, explains them, and refuses what it should.
+//! The kinds on a real API server: that it takes them, explains them, and refuses what it should; and what it says of
+//! writes of ours.
 
 #[path = "../../../kinds/cases.rs"]
 mod cases;
 mod hand_back;
+mod refused_writes;
 mod server;
 
 use std::io::Write;
@@ -63,6 +65,7 @@ fn trials(lab: Option<(World, Handle)>) -> Vec<Trial> {
         kubectl_explains_every_field_of_the_strategy,
         every_case_is_refused_or_accepted_as_it_says,
         hand_back::a_selector_belongs_to_its_owner_again,
+        refused_writes::a_refusal_says_what_to_do,
     ]
 }
 
