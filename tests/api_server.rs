@@ -117,6 +117,7 @@ impl World {
             gateways: Vec::new(),
             route_written_at: None,
             failed_write: None,
+            watch_failing: None,
             answers: Default::default(),
         }
     }

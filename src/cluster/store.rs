@@ -1,7 +1,9 @@
 //! A shelf that tells of its changes, and how far its watches are.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use tokio::sync::mpsc::UnboundedSender;
@@ -66,6 +68,31 @@ impl<T> Store<T> {
     }
 }
 
+/// A watch that cannot be begun for so long is said to fail.
+const FAILS_AFTER: Duration = Duration::from_secs(35);
+/// A watch that goes on says nothing of it while no object changes. One that cannot be begun says so again within the longest
+/// pause between two tries, a minute, and the longest silence of a connection.
+const SAYS_AGAIN: Duration = Duration::from_secs(100);
+
+/// A watch whose tries to begin have been failing.
+#[derive(Debug)]
+struct Broken {
+    since: Instant,
+    last: Instant,
+    why: String,
+}
+
+/// A watch that has failed for long: what its store holds may be out of date.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failing {
+    /// Plural name of the kind.
+    pub kind: &'static str,
+    /// The error of the first try that failed.
+    pub why: String,
+    /// For how long it has failed.
+    pub lasted: Duration,
+}
+
 /// How far the watches of a kind are.
 #[derive(Debug)]
 pub struct Progress {
@@ -76,6 +103,8 @@ pub struct Progress {
     listed: AtomicU64,
     failures: AtomicU64,
     error: Mutex<String>,
+    /// By namespace, or by nothing for all.
+    broken: Mutex<BTreeMap<String, Broken>>,
 }
 
 impl Progress {
@@ -87,6 +116,7 @@ impl Progress {
             listed: AtomicU64::new(0),
             failures: AtomicU64::new(0),
             error: Mutex::default(),
+            broken: Mutex::default(),
         }
     }
 
@@ -115,6 +145,37 @@ impl Progress {
         self.failures.fetch_add(1, Ordering::Relaxed) + 1
     }
 
+    /// The watch of a namespace, or of all, could not be begun.
+    pub fn not_begun(&self, scope: &str, why: String, now: Instant) {
+        let mut broken = self.broken();
+        match broken.get_mut(scope).filter(|b| now.duration_since(b.last) <= SAYS_AGAIN) {
+            Some(broken) => broken.last = now,
+            None => drop(broken.insert(scope.to_owned(), Broken { since: now, last: now, why })),
+        }
+    }
+
+    /// The watch of a namespace, or of all, has brought something, or broke after it had begun.
+    pub fn begun(&self, scope: &str) {
+        self.broken().remove(scope);
+    }
+
+    /// The watch that a namespace, or any, depends on and that has failed for long.
+    pub fn failing(&self, namespace: Option<&str>, now: Instant) -> Option<Failing> {
+        let concerns = |scope: &str| scope.is_empty() || namespace.is_none_or(|n| n == scope);
+        let broken = self.broken();
+        let mut long = broken.iter().filter(|(scope, b)| {
+            let fails = b.last.duration_since(b.since) >= FAILS_AFTER;
+            concerns(scope) && fails && now.duration_since(b.last) <= SAYS_AGAIN
+        });
+        let (_, first) = long.next()?;
+        let lasted = now.duration_since(first.since);
+        Some(Failing { kind: self.kind, why: first.why.clone(), lasted })
+    }
+
+    fn broken(&self) -> MutexGuard<'_, BTreeMap<String, Broken>> {
+        self.broken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The kind is not installed.
     pub fn is_absent(&self) -> bool {
         self.absent.load(Ordering::Relaxed)
@@ -131,5 +192,45 @@ impl Progress {
             true => format!("{}: not listed yet", self.kind),
             false => format!("{}: {error}", self.kind),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_watch_that_cannot_be_begun_fails_after_a_while_and_for_its_namespace_only() {
+        let (progress, start) = (Progress::new("pods"), Instant::now());
+        let at = |s: u64| start + Duration::from_secs(s);
+        for s in [0, 2, 5, 12, 30] {
+            progress.not_begun("shop", format!("forbidden, request {s}"), at(s));
+        }
+        assert_eq!(progress.failing(Some("shop"), at(34)), None);
+        progress.not_begun("shop", "forbidden, request 40".into(), at(40));
+        let failing = progress.failing(Some("shop"), at(41)).unwrap();
+        assert_eq!((failing.kind, failing.why.as_str()), ("pods", "forbidden, request 0"));
+        assert_eq!(failing.lasted, Duration::from_secs(41));
+        assert_eq!(progress.failing(Some("other"), at(41)), None);
+        assert!(progress.failing(None, at(41)).is_some());
+        progress.begun("shop");
+        assert_eq!(progress.failing(Some("shop"), at(42)), None);
+    }
+
+    #[test]
+    fn failures_that_pass_are_no_lasting_one() {
+        let (progress, start) = (Progress::new("pods"), Instant::now());
+        let at = |s: u64| start + Duration::from_secs(s);
+        for s in [0, 3, 150, 153] {
+            progress.not_begun("", "busy".into(), at(s));
+            assert_eq!(progress.failing(Some("shop"), at(s + 1)), None);
+        }
+        progress.not_begun("", "busy".into(), at(200));
+        assert!(progress.failing(Some("shop"), at(201)).is_some());
+        assert_eq!(
+            progress.failing(Some("shop"), at(301)),
+            None,
+            "nothing more was heard: it goes on in silence"
+        );
     }
 }

@@ -9,10 +9,11 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::core::{ApiResource, DeserializeGuard, NamespaceResourceScope, PartialObjectMeta};
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
 use super::raw::{self, Raw};
 use super::rows::{ClaimRow, NamespaceRow, PodRow, ReplicaSetRow, SliceRow};
-use super::store::{Changed, Progress, Store};
+use super::store::{Changed, Failing, Progress, Store};
 use super::topics;
 use super::watch::Watch;
 use crate::api::{ModelRollout, ModelVersion, RolloutDecision};
@@ -91,6 +92,12 @@ impl Stores {
     /// What keeps the stores from being complete, for people; empty when all is there.
     pub fn missing(&self) -> Vec<String> {
         self.progress().into_iter().filter_map(Progress::missing).collect()
+    }
+
+    /// Watches that have failed for long, of those that a namespace, or any, depends on: the stores may be out of date.
+    pub fn failing(&self, namespace: Option<&str>) -> Vec<Failing> {
+        let now = Instant::now().into_std();
+        self.progress().into_iter().filter_map(|p| p.failing(namespace, now)).collect()
     }
 
     /// Kinds that the API server does not know.

@@ -10,6 +10,7 @@ use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
 use super::shelf::Key;
 use super::store::Store;
@@ -44,6 +45,10 @@ impl<T: Send + Sync + 'static> Watch<T> {
         let mut listed = Vec::new();
         let mut stream = watcher(api, config).default_backoff().boxed();
         while let Some(event) = stream.next().await {
+            // `Init` only says that a list will be asked for.
+            if event.as_ref().is_ok_and(|e| !matches!(e, Event::Init)) {
+                self.store.progress.begun(self.name());
+            }
             match event {
                 Ok(Event::Init) => listed.clear(),
                 Ok(Event::InitApply(object)) => listed.extend(self.read(object, keep)),
@@ -81,9 +86,23 @@ impl<T: Send + Sync + 'static> Watch<T> {
         }
     }
 
+    /// What tells it from the other watches of its kind.
+    fn name(&self) -> &str {
+        self.only.as_deref().or(self.scope.as_deref()).unwrap_or_default()
+    }
+
     fn failed(&self, error: &watcher::Error) {
         let progress = &self.store.progress;
         let kind = progress.kind;
+        match error {
+            _ if is_absent(error) => progress.begun(self.name()),
+            watcher::Error::InitialListFailed(_)
+            | watcher::Error::WatchStartFailed(_)
+            | watcher::Error::NoResourceVersion => {
+                progress.not_begun(self.name(), error.to_string(), Instant::now().into_std());
+            }
+            watcher::Error::WatchError(_) | watcher::Error::WatchFailed(_) => progress.begun(self.name()),
+        }
         if is_absent(error) {
             if progress.absent() {
                 tracing::warn!(
@@ -112,5 +131,56 @@ fn is_absent(error: &watcher::Error) -> bool {
         | watcher::Error::WatchError(_)
         | watcher::Error::WatchFailed(_)
         | watcher::Error::NoResourceVersion => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::time::Duration;
+
+    use http::{Request, Response};
+    use kube::Client;
+    use kube::client::Body;
+    use tokio::sync::mpsc::unbounded_channel;
+
+    use crate::cluster::Stores;
+    use crate::telemetry::Metrics;
+
+    /// An API server that lists nothing and lets nobody watch; with `lists` false it does not list either.
+    fn refusing(lists: bool) -> Client {
+        let service = tower::service_fn(move |request: Request<Body>| async move {
+            let watch = request.uri().query().is_some_and(|q| q.contains("watch=true"));
+            let (code, body) = match lists && !watch {
+                true => (
+                    200,
+                    r#"{"kind":"List","apiVersion":"v1","metadata":{"resourceVersion":"1"},"items":[]}"#,
+                ),
+                false => (
+                    403,
+                    r#"{"kind":"Status","status":"Failure","code":403,"reason":"Forbidden","message":"no"}"#,
+                ),
+            };
+            let answer = Response::builder().status(code).body(Body::from(body.as_bytes().to_vec()));
+            Ok::<_, Infallible>(answer.unwrap())
+        });
+        Client::new(service, "default")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn watches_that_stay_refused_are_said_to_fail_though_their_lists_are_there() {
+        for lists in [true, false] {
+            let (changed, _changes) = unbounded_channel();
+            let stores = Stores::new(&changed);
+            stores.watch(&refusing(lists), &[], &Metrics::new());
+            tokio::time::sleep(Duration::from_secs(20)).await;
+            assert_eq!(stores.missing().is_empty(), lists);
+            assert_eq!(stores.failing(None), Vec::new(), "it may pass");
+            // Each watch waits for up to a minute between two tries.
+            tokio::time::sleep(Duration::from_secs(130)).await;
+            let failing = stores.failing(Some("shop"));
+            assert_eq!(failing.len(), 13, "lists: {lists}, {failing:?}");
+            assert!(failing[0].why.contains("no"), "{failing:?}");
+        }
     }
 }

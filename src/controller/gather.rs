@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Duration, Utc};
 use k8s_openapi::api::apps::v1::Deployment;
 use serde_json::Value;
 
@@ -12,7 +12,7 @@ use crate::api::{ModelRollout, Slot};
 use crate::cluster::Stores;
 use crate::cluster::shelf::Key;
 use crate::rollout::Observed;
-use crate::rollout::observed::{Endpoint, PodFacts, Rival};
+use crate::rollout::observed::{Endpoint, PodFacts, Rival, WatchFailing};
 use crate::rollout::questions::Answers;
 use crate::traffic::mirror::GatewayFacts;
 
@@ -71,6 +71,7 @@ pub fn gather(ctx: &Context, key: &Key, now: DateTime<Utc>) -> Option<Observed> 
         warm_route: warm.map(|r| r.value.clone()),
         route_written_at: remembered.route_written_at,
         failed_write: remembered.failed_write,
+        watch_failing: watch_failing(stores, namespace, now),
         answers: Answers::default(),
         rollout,
     })
@@ -119,6 +120,13 @@ fn endpoints(stores: &Stores, namespace: &str) -> BTreeMap<String, Vec<Endpoint>
         by_service.entry(slice.service.clone()).or_default().extend(slice.endpoints.iter().cloned());
     }
     by_service
+}
+
+/// A watch that this namespace depends on and that has failed for long.
+fn watch_failing(stores: &Stores, namespace: &str, now: DateTime<Utc>) -> Option<WatchFailing> {
+    let first = stores.failing(Some(namespace)).into_iter().next()?;
+    let since = now - Duration::from_std(first.lasted).unwrap_or_default();
+    Some(WatchFailing { kind: first.kind.to_owned(), why: first.why, since })
 }
 
 /// The pods of the origin (by their ReplicaSet's owner) and of the slots (by our labels).

@@ -19,6 +19,9 @@ use crate::measure::Sources;
 use crate::serve::health::{self, Health};
 use crate::telemetry::Metrics;
 
+/// How often is looked whether watches have begun to fail.
+const GLANCE: std::time::Duration = std::time::Duration::from_secs(5);
+
 /// What the controller is told by its operator.
 pub struct Settings {
     /// Watched namespaces; none named: all.
@@ -120,9 +123,24 @@ async fn dispatch(
     tracing::info!("leading; all watches have their lists");
     let queue = queue(ctx.clone());
     wake::everything(&ctx.stores).into_iter().for_each(|job| queue.ring(job));
-    while let Some(topics) = changes.recv().await {
-        for topic in topics {
-            wake::concerned(&ctx.stores, &topic).into_iter().for_each(|job| queue.ring(job));
+    let kinds = || -> Vec<_> { ctx.stores.failing(None).into_iter().map(|f| f.kind).collect() };
+    let (mut failing, mut glance) = (Vec::new(), tokio::time::interval(GLANCE));
+    loop {
+        tokio::select! {
+            topics = changes.recv() => {
+                let Some(topics) = topics else { return };
+                let concerned = |topic| wake::concerned(&ctx.stores, topic);
+                topics.iter().flat_map(concerned).for_each(|job| queue.ring(job));
+            }
+            // A watch that fails, or does no longer, says so by no change of its own.
+            _ = glance.tick() => {
+                let now = kinds();
+                if now != failing {
+                    tracing::warn!(kinds = ?now, "watches that have failed for long; what is known of these kinds may be out of date");
+                    failing = now;
+                    wake::everything(&ctx.stores).into_iter().for_each(|job| queue.ring(job));
+                }
+            }
         }
     }
 }

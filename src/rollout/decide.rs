@@ -6,7 +6,7 @@ use super::phases::{
     canary, deleting, pending, preparing, resting, rolling_back, settling, shadow, watching,
 };
 use super::{
-    Action, Draft, Observed, Plan, adoption, conditions, decisions, refused, route, selectors, world,
+    Action, Draft, Observed, Plan, adoption, conditions, decisions, refused, route, selectors, unseen, world,
 };
 
 /// Decides what is to be done now. Pure: the same world gives the same plan.
@@ -37,6 +37,9 @@ fn pass(d: &mut Draft<'_>) {
     }
     guard(d);
     if decisions::take_up(d).rolled_back {
+        return;
+    }
+    if unseen::holds(d) {
         return;
     }
     match d.phase() {

@@ -21,6 +21,7 @@ mod rollback;
 mod route;
 mod selectors;
 mod target;
+mod unseen;
 pub mod world;
 
 pub use check::{Violation, check, may_follow};

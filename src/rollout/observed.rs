@@ -55,6 +55,8 @@ pub struct Observed {
     pub route_written_at: Option<DateTime<Utc>>,
     /// A write that the API server did not take, until a pass has written all that it wanted.
     pub failed_write: Option<FailedWrite>,
+    /// A watch that has failed for long: what is known of its kind may be out of date.
+    pub watch_failing: Option<WatchFailing>,
     /// Answers to the questions that the rollout asked of Prometheus in this pass.
     pub answers: Answers,
 }
@@ -66,6 +68,17 @@ pub struct Rival {
     pub name: String,
     /// What both claim, such as `Deployment fraud-scorer`.
     pub what: String,
+}
+
+/// A watch that has failed for long.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WatchFailing {
+    /// Plural name of the kind.
+    pub kind: String,
+    /// The error of the first try that failed.
+    pub why: String,
+    /// Since when.
+    pub since: DateTime<Utc>,
 }
 
 /// A write that the API server did not take.

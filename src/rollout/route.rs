@@ -117,6 +117,10 @@ fn write_decided(d: &mut Draft<'_>, reading: &Reading, mirror: Option<i32>, look
         d.hold("EvaluatingFirst", "a raise was decided before an interruption; a fresh look comes first");
         return Kept::Writing;
     }
+    if raises && d.obs.watch_failing.is_some() {
+        // Which pods are ready is not known; the hold is said where it begins.
+        return Kept::Writing;
+    }
     if raises && evidence::candidate_endpoints(d) == 0 {
         d.hold("CandidateNotReady", "no pod of the candidate is ready; its share is not raised");
         return Kept::Writing;

@@ -30,6 +30,10 @@ impl Health {
     /// would take over.
     pub fn missing(&self) -> Vec<String> {
         let mut missing = self.stores.missing();
+        let failing = self.stores.failing(None).into_iter();
+        missing.extend(
+            failing.map(|f| format!("{}: its watch has failed for {:?}: {}", f.kind, f.lasted, f.why)),
+        );
         match &*self.leadership.borrow() {
             Leadership::Unknown => missing.push("leases: the lease has not been read yet".to_owned()),
             Leadership::Lost { why } => missing.push(format!("leases: lost: {why}")),

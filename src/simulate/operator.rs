@@ -112,6 +112,7 @@ fn gather(world: &World, objects: &Objects, rollout: ModelRollout, operator: &Op
         }],
         route_written_at: operator.route_written_at,
         failed_write: operator.failed.get(&name).cloned(),
+        watch_failing: world.watch_failing.clone(),
         answers: Default::default(),
         rollout,
     }

@@ -6,6 +6,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use serde_json::{Value, json};
 
 use crate::api::{DecisionAction, ModelRollout, time};
+use crate::rollout::observed::WatchFailing;
 
 use super::controllers;
 use super::fields::{self, RULES, SELECTOR};
@@ -30,6 +31,13 @@ pub fn perform(world: &mut World, command: &Command) {
         Command::Route(there) => route_exists(world, *there),
         Command::SelectorReset(service, who) => selector_reset(world, service, who),
         Command::Prometheus(mood) => world.prometheus.mood = *mood,
+        Command::Watch(kind) => {
+            let fails = |kind: &String| {
+                let why = "the script says so".to_owned();
+                WatchFailing { kind: kind.clone(), why, since: world.now }
+            };
+            world.watch_failing = kind.as_ref().map(fails);
+        }
         Command::Template(change) => template(world, change),
         Command::Decision(action, version, old, who) => decide(world, *action, version.as_deref(), *old, who),
         Command::VersionDelete(v) => {

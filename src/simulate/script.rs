@@ -43,6 +43,8 @@ pub enum Command {
     SelectorReset(String, String),
     /// `prometheus WORD`.
     Prometheus(Mood),
+    /// The operator's watch of this kind fails, or none does.
+    Watch(Option<String>),
     /// `template cpu=2`: Git changes the origin's template.
     Template(String),
     /// `decision ACTION [version V] [plan old] by WHO`.
@@ -196,6 +198,8 @@ fn command(words: &[&str], text: &str) -> Result<Command, String> {
         ["route", "delete"] => Command::Route(false),
         ["route", "create"] => Command::Route(true),
         ["selector", "reset", service, "by", who] => Command::SelectorReset(own(service), own(who)),
+        ["watch", "fails", kind] => Command::Watch(Some(own(kind))),
+        ["watch", "well"] => Command::Watch(None),
         ["prometheus", word] => Command::Prometheus(mood(word)?),
         ["template", change] => Command::Template(own(change)),
         ["kill", "operator", "for", span] => Command::Kill(seconds(span)?),

@@ -44,6 +44,7 @@ pub fn world() -> World {
         ledger: Ledger::default(),
         shares: Shares::default(),
         prometheus: Prometheus::default(),
+        watch_failing: None,
         templates: BTreeMap::new(),
         meant: Meant::default(),
         follows: false,

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use chrono::{DateTime, Duration, Utc};
 use serde_json::Value;
 
+use crate::rollout::observed::WatchFailing;
+
 use super::objects::Objects;
 use super::prometheus::Prometheus;
 use super::traffic::{Ledger, Shares};
@@ -104,6 +106,8 @@ pub struct World {
     pub shares: Shares,
     /// What was scraped.
     pub prometheus: Prometheus,
+    /// A watch of the operator that fails. The fake operator sees everything all the same; it only does not trust it.
+    pub watch_failing: Option<WatchFailing>,
     /// Hashes of Deployments' templates by UID and generation.
     pub templates: BTreeMap<(Option<String>, Option<i64>), String>,
     /// The user's intent.
