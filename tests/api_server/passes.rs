@@ -66,6 +66,9 @@ async fn a_rollback_that_is_cut_off_after_any_write_ends_the_same() {
         assert_eq!(route["spec"]["rules"][0]["backendRefs"], json!([{"name": "m", "port": 80}]), "{broken}");
         assert_eq!(play.api.get(&format!("{APPS}/m-a")).unwrap()["spec"]["replicas"], 0, "{broken}");
         assert!(play.api.get(&format!("{ROUTES}/m-understudy")).is_none(), "{broken}");
+        let counted = r#"understudy_rollbacks_total{namespace="shop",reason="Aborted",rollout="m"} 1"#;
+        let text = play.ctx.metrics.text().unwrap();
+        assert!(text.lines().any(|l| l == counted), "one rollback, not one for each write; {broken}: {text}");
     }
 }
 
