@@ -17,8 +17,8 @@ pub enum Violation {
         /// Percent that status decides.
         decided: i32,
     },
-    /// I1: a share without a ready pod.
-    #[error("the plan would give traffic to a candidate without a ready pod")]
+    /// I1: a share without a ready endpoint.
+    #[error("the plan would give traffic to a candidate without a ready endpoint")]
     NoEndpoint,
     /// I2: the stable arm would be scaled below what it had.
     #[error(
@@ -106,8 +106,7 @@ fn share(obs: &Observed, plan: &Plan, action: &Action) -> Result<(), Violation> 
         return Err(Violation::Share { written, decided });
     }
     let before = world::reading(obs).map_or(0, |r| r.candidate);
-    let ready = world::ready_pods(obs, world::candidate_slot(&plan.status), None);
-    if written > before && ready == 0 {
+    if written > before && world::candidate_endpoints(obs, &plan.status) == 0 {
         return Err(Violation::NoEndpoint);
     }
     Ok(())

@@ -61,8 +61,10 @@ fn guard(d: &mut Draft<'_>) {
     match d.phase() {
         Phase::Preparing | Phase::Shadow | Phase::Canary | Phase::Watching => {
             selectors::guard(d);
-            let slot = world::candidate_slot(&d.status);
-            if d.obs.service(&world::candidate_service(d.obs)).is_some() {
+            // Preparing makes it, after the slot. From then on it is made again whenever somebody deletes it: the route names it.
+            let there = d.obs.service(&world::candidate_service(d.obs)).is_some();
+            if there || d.phase() != Phase::Preparing {
+                let slot = world::candidate_slot(&d.status);
                 selectors::candidate_service(d, slot);
             }
         }

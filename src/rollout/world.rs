@@ -11,6 +11,7 @@ use crate::traffic::{self, http_route};
 use crate::workload::{labels, slot::Mark};
 
 use super::Observed;
+use super::observed::PodFacts;
 
 /// `<service>-candidate`.
 pub fn candidate_service(obs: &Observed) -> String {
@@ -79,10 +80,28 @@ pub fn share(obs: &Observed, status: &ModelRolloutStatus) -> i32 {
 /// Ready pods of a slot that run the given template and are not going away. The origin's pods do not carry our hash: there
 /// all of them count.
 pub fn ready_pods(obs: &Observed, slot: Slot, template_hash: Option<&str>) -> i32 {
+    i32::try_from(takes_traffic(obs, slot, template_hash).count()).unwrap_or(i32::MAX)
+}
+
+/// Pods of the candidate that its share can reach: ready, of its template, and ready endpoints of our Service. Without the
+/// Service there are none, however many pods are ready.
+pub fn candidate_endpoints(obs: &Observed, status: &ModelRolloutStatus) -> i32 {
+    let Some(c) = &status.candidate else { return 0 };
+    let served = ready_endpoints(obs, &candidate_service(obs));
+    let hash = Some(c.template_hash.as_str());
+    let reached = takes_traffic(obs, c.slot, hash).filter(|p| served.contains(&p.name));
+    i32::try_from(reached.count()).unwrap_or(i32::MAX)
+}
+
+/// The pods that `ready_pods` counts.
+fn takes_traffic<'a>(
+    obs: &'a Observed,
+    slot: Slot,
+    template_hash: Option<&'a str>,
+) -> impl Iterator<Item = &'a PodFacts> {
     let template_hash = template_hash.filter(|_| slot != Slot::Origin);
-    let of_template = |hash: &str| template_hash.is_none_or(|wanted| wanted == hash);
-    let count = obs.pods_of(slot).filter(|p| p.ready && !p.deleting && of_template(&p.template_hash));
-    i32::try_from(count.count()).unwrap_or(i32::MAX)
+    let of_template = move |hash: &str| template_hash.is_none_or(|wanted| wanted == hash);
+    obs.pods_of(slot).filter(move |p| p.ready && !p.deleting && of_template(&p.template_hash))
 }
 
 /// Ready endpoints of a Service.

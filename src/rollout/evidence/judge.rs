@@ -263,6 +263,5 @@ fn reason_text(v: &MetricVerdict) -> String {
 
 /// Ready endpoints of the candidate's Service that run the candidate.
 pub fn candidate_endpoints(d: &Draft<'_>) -> i32 {
-    let Some(c) = &d.status.candidate else { return 0 };
-    world::ready_pods(d.obs, c.slot, Some(&c.template_hash))
+    world::candidate_endpoints(d.obs, &d.status)
 }

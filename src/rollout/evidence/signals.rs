@@ -6,7 +6,7 @@ use crate::analysis::pods::{self, Exit, Explained};
 use crate::analysis::silence::{self, Silence};
 use crate::analysis::{Breach, BreachKind, MetricVerdict};
 use crate::api::{Metric, RollbackOrHold, Slot};
-use crate::rollout::{Draft, questions};
+use crate::rollout::{Draft, questions, world};
 
 use super::asked;
 use super::judge::{Judged, candidate_endpoints};
@@ -138,7 +138,7 @@ fn exits(d: &Draft<'_>, slot: Slot, hash: Option<&str>) -> Vec<Exit> {
 fn crashing(d: &Draft<'_>) -> Option<Signal> {
     let c = d.status.candidate.as_ref()?;
     let ours = exits(d, c.slot, Some(&c.template_hash));
-    let stable = exits(d, crate::rollout::world::active_slot(&d.status), None);
+    let stable = exits(d, world::active_slot(&d.status), None);
     let found = pods::crashing(&ours, &stable, d.now())?;
     signal(d, found)
 }
@@ -149,7 +149,8 @@ fn not_ready(d: &Draft<'_>) -> Option<Signal> {
     let disrupted = d.obs.pods_of(c.slot).any(|p| p.disrupted);
     let missing = pods::Missing {
         need: u32::try_from(crate::rollout::capacity::need_of_step(d)).unwrap_or(0),
-        ready: u32::try_from(candidate_endpoints(d)).unwrap_or(0),
+        // Pods, not endpoints: that our Service is missing is not the version's fault.
+        ready: u32::try_from(world::ready_pods(d.obs, c.slot, Some(&c.template_hash))).unwrap_or(0),
         since,
         explained: disrupted.then_some(Explained::Eviction),
     };

@@ -85,6 +85,8 @@ fn services(d: &mut Draft<'_>, settling: &Settling) {
     let Some(c) = d.status.candidate.clone() else { return resting::arrive(d) };
     capacity::hold_stable(d);
     capacity::raise(d, c.slot, d.status.capacity);
+    // The route still names it.
+    selectors::candidate_service(d, c.slot);
     if world::ready_pods(d.obs, c.slot, Some(&c.template_hash)) == 0 {
         return stuck(d, settling, "no pod of the new version is ready any more");
     }
