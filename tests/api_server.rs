@@ -246,6 +246,26 @@ async fn a_status_that_cannot_be_written_holds_no_rollback_up() {
 }
 
 #[tokio::test]
+async fn a_write_that_is_refused_before_the_route_holds_no_rollback_up() {
+    let world = World::new();
+    let mut plan = world.rollback();
+    plan.actions.insert(0, Action::Scale { deployment: "m".into(), replicas: 4 });
+    world.api.fail("patch deployments/m/scale", 403);
+    let error = world.carry_out(&plan).await.unwrap_err();
+    assert_eq!(error.class(), Class::RetryLater, "it is said, and tried again");
+    assert_eq!(world.backends(), json!([{"name": "m"}]), "traffic is back all the same");
+    assert!(
+        !world.api.requests().contains(&"patch deployments/m-a/scale".to_owned()),
+        "and nothing more is done"
+    );
+
+    let world = World::new();
+    world.api.fail("patch deployments/m/scale", 403);
+    world.carry_out(&Plan { urgent: false, ..plan }).await.unwrap_err();
+    assert_ne!(world.backends(), json!([{"name": "m"}]), "only what brings traffic back goes on");
+}
+
+#[tokio::test]
 async fn without_its_intent_written_nothing_else_is_begun() {
     let world = World::new();
     world.api.fail("patch modelrollouts/m/status", 503);

@@ -111,6 +111,9 @@ impl From<Pod> for PodRow {
             template_hash: labels.get(hash).cloned().unwrap_or_default(),
             ready: condition("Ready"),
             deleting: pod.metadata.deletion_timestamp.is_some(),
+            ended: status
+                .and_then(|s| s.phase.as_deref())
+                .is_some_and(|p| matches!(p, "Failed" | "Succeeded")),
             started: containers.iter().filter_map(|c| first_start(c)).min(),
             grace_seconds: spec_grace.unwrap_or(30),
             exits: containers.iter().flat_map(|c| exits(c)).collect(),
@@ -192,7 +195,17 @@ mod tests {
         let [exit] = &row.facts.exits[..] else { panic!("{:?}", row.facts.exits) };
         assert_eq!((exit.code, exit.reason.as_str(), exit.restarts), (137, "OOMKilled", 2));
         assert_eq!(row.facts.waiting.as_deref(), Some("CrashLoopBackOff: back-off 20s"));
-        assert!(!row.facts.disrupted && !row.facts.ready);
+        assert!(!row.facts.disrupted && !row.facts.ready && !row.facts.ended);
+    }
+
+    #[test]
+    fn an_evicted_pod_has_ended() {
+        let pod: Pod = serde_json::from_value(json!({
+            "metadata": {"name": "m-a-1"}, "status": {"phase": "Failed", "reason": "Evicted"},
+        }))
+        .unwrap();
+        let facts = PodRow::from(pod).facts;
+        assert!(facts.ended && facts.disrupted && !facts.ready);
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub struct Done {
 }
 
 /// Writes the status where it changed, then carries out the actions in their order. The first failure ends the pass,
-/// except that a status which cannot be written holds no rollback up.
+/// except that neither a status nor another write that fails holds a rollback up.
 pub async fn carry_out(
     ctx: &Context,
     observed: &Observed,
@@ -36,12 +36,12 @@ pub async fn carry_out(
 ) -> Result<Done, Error> {
     let deadline = if plan.urgent { URGENT_DEADLINE } else { DEADLINE };
     let mut done = Done::default();
-    let mut unwritten = None;
+    let mut failed = None;
     let written = match ctx.writer.rollout_status(&observed.rollout, &plan.status, deadline).await {
         Ok(written) => written,
         Err(error) if goes_on_without_status(plan, &error) => {
             tracing::error!(%error, "the status could not be written; traffic is brought back all the same");
-            unwritten = Some(error);
+            failed = Some(error.into());
             None
         }
         Err(error) => return Err(error.into()),
@@ -49,17 +49,26 @@ pub async fn carry_out(
     done.status = written.is_some();
     done.writes = usize::from(done.status);
     let mut pass = Pass { ctx, observed, deadline, confirmed: done.status, rollout: written };
-    let unrecorded = unwritten.is_some();
-    for action in plan.actions.iter().filter(|a| !unrecorded || brings_traffic_back(a)) {
-        pass.act(action).await?;
+    for action in &plan.actions {
+        if failed.is_some() && !plan.goes_on_with(action) {
+            continue;
+        }
+        if let Err(error) = pass.act(action).await {
+            if error.class() == Class::NotLeader || !plan.urgent {
+                return Err(error);
+            }
+            tracing::error!(%error, %action, "a write failed; traffic is brought back all the same");
+            failed = failed.or(Some(error));
+            continue;
+        }
         done.writes += 1;
         done.acted = true;
         if done.route_after.is_none() && is_users_route(observed, action) {
             done.route_after = Some(looked.elapsed());
         }
     }
-    match unwritten {
-        Some(error) => Err(error.into()),
+    match failed {
+        Some(error) => Err(error),
         None => Ok(done),
     }
 }
@@ -69,24 +78,6 @@ fn goes_on_without_status(plan: &Plan, error: &WriteError) -> bool {
     match error.class() {
         Class::Stale | Class::NotLeader => false,
         Class::RetrySoon | Class::RetryLater => plan.urgent,
-    }
-}
-
-/// What is done even without its intent on record: traffic and the capacity for it. Everything else would be taken for
-/// somebody else's work by the next pass, or would end a decision that no status knows of.
-fn brings_traffic_back(action: &Action) -> bool {
-    match action {
-        Action::PatchRoute { .. } | Action::PatchService { .. } => true,
-        Action::Scale { replicas, .. } => *replicas > 0,
-        Action::SetFinalizers(_)
-        | Action::CreateDeployment(_)
-        | Action::ReplaceDeployment(_)
-        | Action::DeleteDeployment { .. }
-        | Action::CreateService(_)
-        | Action::DeleteService { .. }
-        | Action::CreateRoute(_)
-        | Action::DeleteRoute { .. }
-        | Action::RecordOutcome { .. } => false,
     }
 }
 

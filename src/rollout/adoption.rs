@@ -1,6 +1,6 @@
 //! Day one: nothing is touched; what the slots and Services will need is chosen once and kept.
 
-use crate::api::{Adoption, Slot, keys};
+use crate::api::{Adoption, OriginalSelector, Slot, keys};
 use crate::workload::services::Relation;
 use crate::workload::{labels, services, template};
 
@@ -11,7 +11,7 @@ use super::{Draft, world};
 pub fn ensure(d: &mut Draft<'_>) -> Result<(), (&'static str, String)> {
     recall(d);
     if d.status.adoption.is_some() {
-        return Ok(());
+        return extend(d);
     }
     let Some(origin) = d.obs.origin.clone() else { return Ok(()) };
     let user = d.spec().traffic.service.clone();
@@ -37,6 +37,37 @@ pub fn ensure(d: &mut Draft<'_>) -> Result<(), (&'static str, String)> {
     let adoption = labels::choose(&origin, &following).map_err(|e| ("NotAdoptable", e.to_string()))?;
     d.status.adoption = Some(adoption);
     Ok(())
+}
+
+/// Services that came after the adoption and select exactly the origin follow the active slot as well: the origin goes to 0.
+pub fn extend(d: &mut Draft<'_>) -> Result<(), (&'static str, String)> {
+    let (Some(origin), Some(mut adoption)) = (d.obs.origin.clone(), d.status.adoption.clone()) else {
+        return Ok(());
+    };
+    let ours = world::candidate_service(d.obs);
+    let mut refused = Ok(());
+    for service in &d.obs.services {
+        let name = service.metadata.name.clone().unwrap_or_default();
+        if name == ours || adoption.services.iter().any(|s| s.name == name) {
+            continue;
+        }
+        match services::relation(service, &origin, &d.obs.other_pod_labels) {
+            Relation::Follows => {
+                let selector = service.spec.as_ref().and_then(|s| s.selector.clone()).unwrap_or_default();
+                d.event(
+                    false,
+                    "ServiceFollows",
+                    format!("Service {name} came later; it follows the active version"),
+                );
+                adoption.services.push(OriginalSelector { name, selector, owners: Vec::new() });
+            }
+            Relation::NotMovable(message) => refused = Err(("ServiceNotMovable", message)),
+            Relation::Unrelated => {}
+        }
+    }
+    adoption.services.sort_by(|a, b| a.name.cmp(&b.name));
+    d.status.adoption = Some(adoption);
+    refused
 }
 
 /// The adoption record of a rollout that is gone lives on in the slots' annotations.

@@ -4,7 +4,7 @@ use crate::api::Slot;
 use crate::api::condition::{ConditionType, Finding};
 use crate::workload::capacity;
 
-use super::{Action, Draft, world};
+use super::{Action, Draft, expedite, world};
 
 /// The share that the present step gives the candidate's pods work for: its weight or its mirror.
 fn load(d: &Draft<'_>) -> (i32, i32) {
@@ -35,6 +35,16 @@ pub fn remember(d: &mut Draft<'_>) {
     d.status.capacity = d.status.capacity.max(ready);
 }
 
+/// The stable arm at C at least. A slot of ours that somebody deleted is made again: the way back must not end in nothing.
+fn restore_stable(d: &mut Draft<'_>, slot: Slot, wanted: i32) {
+    match d.obs.deployment(slot) {
+        None if slot != Slot::Origin => expedite::recreate(d, slot, wanted),
+        Some(_) | None => {
+            raise(d, slot, wanted);
+        }
+    }
+}
+
 /// Raises a Deployment's scale to at least `wanted`; never lowers it.
 pub fn raise(d: &mut Draft<'_>, slot: Slot, wanted: i32) -> bool {
     let Some(deployment) = d.obs.deployment(slot) else { return false };
@@ -54,7 +64,7 @@ pub fn hold_stable(d: &mut Draft<'_>) {
     let wanted = world::replicas(d.obs.deployment(slot));
     match slot {
         Slot::A | Slot::B => {
-            raise(d, slot, c);
+            restore_stable(d, slot, c);
             d.condition(ConditionType::StableCapacity, Finding::yes("Held", format!("{c} pods are kept")));
         }
         Slot::Origin if wanted < c => {
@@ -74,5 +84,5 @@ pub fn hold_stable(d: &mut Draft<'_>) {
 pub fn wake_stable(d: &mut Draft<'_>) {
     let slot = world::active_slot(&d.status);
     let c = d.status.capacity.max(1);
-    raise(d, slot, c);
+    restore_stable(d, slot, c);
 }

@@ -2,9 +2,9 @@
 
 use chrono::Duration;
 
-use crate::api::Slot;
+use crate::api::{Phase, Slot};
 
-use super::{Action, Draft, route, selectors, world};
+use super::{Action, Draft, capacity, route, selectors, world};
 
 /// How far the cleaning is, as observed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +21,12 @@ pub enum Cleaned {
 
 /// Takes the candidate in `slot` away. Called in every pass until it says `Done`.
 pub fn clean(d: &mut Draft<'_>, slot: Slot) -> Cleaned {
+    if !stable_takes_over(d) {
+        // Its Services may select nothing for now: that is part of what it waits for.
+        selectors_back(d);
+        d.urgent();
+        return Cleaned::Route;
+    }
     let restored = route::restore(d);
     let selected = selectors_back(d);
     if !restored || !selected {
@@ -50,6 +56,31 @@ pub fn clean(d: &mut Draft<'_>, slot: Slot) -> Cleaned {
         return Cleaned::Stopping;
     }
     Cleaned::Done
+}
+
+/// Whether the stable version can take what the candidate has now: at once where it has an endpoint, else it is woken, and
+/// the candidate keeps its share until then. With neither of them the route goes to stable all the same.
+fn stable_takes_over(d: &mut Draft<'_>) -> bool {
+    if world::share(d.obs, &d.status) == 0 {
+        return true;
+    }
+    capacity::wake_stable(d);
+    let service = &d.spec().traffic.service;
+    let pods = world::ready_pods(d.obs, world::active_slot(&d.status), None);
+    if pods > 0 && !world::ready_endpoints(d.obs, service).is_empty() {
+        return true;
+    }
+    // The user who removes the origin together with the rollout is not waited for: nothing could bring it back.
+    let lost = d.status.phase == Some(Phase::Deleting)
+        && d.obs
+            .deployment(world::active_slot(&d.status))
+            .is_none_or(|x| x.metadata.deletion_timestamp.is_some());
+    if world::candidate_endpoints(d.obs, &d.status) > 0 && !lost {
+        d.hold("StableNotReady", "the stable version has no ready pod; it is being woken, and gets the traffic with its first ready pod");
+        return false;
+    }
+    d.event(true, "NoReadyBackend", "neither version has a ready pod; the route goes to the stable version");
+    true
 }
 
 /// While a slot of ours is active its Services select it; with the origin active they select no slot of ours.
@@ -88,7 +119,7 @@ pub fn stop(d: &mut Draft<'_>, slot: Slot) -> bool {
         d.wait("the candidate's pods to stop");
         return false;
     }
-    if d.obs.pods_of(slot).next().is_some() {
+    if d.obs.living_pods_of(slot).next().is_some() {
         d.wait("the candidate's pods to stop");
         return false;
     }

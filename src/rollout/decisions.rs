@@ -22,16 +22,31 @@ pub fn take_up(d: &mut Draft<'_>) -> Wishes {
     let mut open: Vec<RolloutDecision> = d.obs.decisions.clone();
     // Creation times have a resolution of a second: of two in the same second the safer wins.
     open.sort_by_key(|x| (x.metadata.creation_timestamp.clone().map(|t| t.0), rank(x.spec.action)));
+    let mut safer = None;
     for decision in open {
+        let created = decision.metadata.creation_timestamp.as_ref().map(time::from_api);
         let uid = decision.metadata.uid.clone().unwrap_or_default();
         let known = d.status.decisions.iter().find(|r| r.uid == uid).cloned();
         let record = match known {
             Some(record) => record,
             None => {
-                let (outcome, message) = apply(d, &decision, &mut wishes);
+                let (outcome, message) = if safer.is_some()
+                    && safer == created
+                    && goes_on(decision.spec.action)
+                {
+                    let message = "a safer decision was made in the same second; if this was meant to follow it, decide again";
+                    (DecisionOutcome::Refused, message.to_owned())
+                } else {
+                    apply(d, &decision, &mut wishes)
+                };
                 record(d, &decision, uid, outcome, message)
             }
         };
+        if record.outcome == DecisionOutcome::Applied
+            && rank(decision.spec.action) < rank(DecisionAction::Resume)
+        {
+            safer = created;
+        }
         let status = RolloutDecisionStatus {
             outcome: Some(record.outcome),
             message: record.message.clone(),
@@ -65,6 +80,18 @@ fn record(
     let excess = d.status.decisions.len().saturating_sub(RING);
     d.status.decisions.drain(..excess);
     record
+}
+
+/// Whether a decision lets a rollout go on that a safer one stops.
+fn goes_on(action: DecisionAction) -> bool {
+    match action {
+        DecisionAction::Resume | DecisionAction::Promote => true,
+        DecisionAction::Abort
+        | DecisionAction::Rollback
+        | DecisionAction::Pause
+        | DecisionAction::Approve
+        | DecisionAction::Retry => false,
+    }
 }
 
 /// The safer first.

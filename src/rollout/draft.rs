@@ -75,6 +75,15 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// Whether this pass already makes that Deployment.
+    pub fn creates(&self, deployment: &str) -> bool {
+        let name = |a: &Action| match a {
+            Action::CreateDeployment(x) => x.metadata.name.as_deref() == Some(deployment),
+            _ => false,
+        };
+        self.actions.iter().any(name)
+    }
+
     /// The actions bring traffic back: they do not wait for the status write.
     pub fn urgent(&mut self) {
         self.urgent = true;
@@ -166,6 +175,8 @@ impl<'a> Draft<'a> {
     /// The finished plan.
     pub fn finish(mut self) -> Plan {
         self.waits.dedup();
+        // A decision has its outcome after the act, and none stands before it.
+        self.actions.sort_by_key(|a| matches!(a, Action::RecordOutcome { .. }));
         self.status.waiting_for = (!self.waits.is_empty()).then(|| cut(self.waits.join("; "), 1024));
         self.status.observed_generation = self.obs.rollout.metadata.generation;
         Plan {

@@ -33,7 +33,7 @@ pub fn begin(d: &mut Draft<'_>, version: &str, why: &str) -> Result<String, Stri
 }
 
 /// Somebody deleted the active slot's Deployment: it is made again, with the template that its version has today.
-pub fn recreate(d: &mut Draft<'_>, slot: Slot) {
+pub fn recreate(d: &mut Draft<'_>, slot: Slot, replicas: i32) {
     let (Some(active), Some(origin), Some(adoption)) =
         (d.status.active.clone(), d.obs.origin.clone(), d.status.adoption.clone())
     else {
@@ -50,7 +50,9 @@ pub fn recreate(d: &mut Draft<'_>, slot: Slot) {
         mark: world::mark(d.obs),
     });
     let name = slot.deployment(&d.spec().workload.deployment);
-    let replicas = d.spec().workload.replicas.unwrap_or(1);
+    if d.creates(&name) {
+        return;
+    }
     d.event(
         true,
         "SlotRecreated",

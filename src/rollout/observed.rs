@@ -142,6 +142,8 @@ pub struct PodFacts {
     pub ready: bool,
     /// It is being deleted.
     pub deleting: bool,
+    /// Its phase is Failed or Succeeded: nothing runs in it any more, and its object may stay for days.
+    pub ended: bool,
     /// When its first container started.
     pub started: Option<DateTime<Utc>>,
     /// Grace period for its end, in seconds.
@@ -199,5 +201,10 @@ impl Observed {
     /// The pods of a slot.
     pub fn pods_of(&self, slot: Slot) -> impl Iterator<Item = &PodFacts> {
         self.pods.iter().filter(move |p| p.slot == slot)
+    }
+
+    /// The pods of a slot in which something runs or may still run.
+    pub fn living_pods_of(&self, slot: Slot) -> impl Iterator<Item = &PodFacts> {
+        self.pods_of(slot).filter(|p| !p.ended)
     }
 }

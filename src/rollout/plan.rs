@@ -8,14 +8,15 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
 use serde_json::Value;
 
-use crate::api::{ModelRolloutStatus, RolloutDecisionStatus};
+use crate::api::{ModelRolloutStatus, Phase, RolloutDecisionStatus};
 
 /// What one pass does: the status first (the intent), then the actions in their order, then the Events.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     /// The status to write before acting. Written only when it differs from the present one.
     pub status: ModelRolloutStatus,
-    /// What to do, in this order. The first failure ends the pass; the next pass starts from what it then sees.
+    /// What to do, in this order. The first failure ends the pass, except for what `goes_on_with` says; the next pass starts
+    /// from what it then sees.
     pub actions: Vec<Action>,
     /// What to tell, after the writes.
     pub events: Vec<Event>,
@@ -23,6 +24,42 @@ pub struct Plan {
     pub requeue: Option<Duration>,
     /// Traffic is brought back: the actions are carried out even if the status could not be written, except on a conflict.
     pub urgent: bool,
+}
+
+impl Plan {
+    /// Whether an action is carried out although the status could not be written, or an action before it failed: nothing
+    /// that may be refused stands between a rollback and the route. Only traffic that goes to stable and the capacity for
+    /// it; everything else could be unsafe without what was to be done before it, would be taken for somebody else's work
+    /// by the next pass, or would end a decision that no status knows of.
+    pub fn goes_on_with(&self, action: &Action) -> bool {
+        let to_stable = match self.status.phase {
+            Some(Phase::Preparing | Phase::Shadow | Phase::Canary | Phase::Watching) => false,
+            Some(
+                Phase::Pending
+                | Phase::Settling
+                | Phase::Active
+                | Phase::RollingBack
+                | Phase::RolledBack
+                | Phase::Deleting,
+            )
+            | None => true,
+        };
+        let may = match action {
+            Action::PatchRoute { .. } => to_stable,
+            Action::PatchService { .. } => true,
+            Action::Scale { replicas, .. } => *replicas > 0,
+            Action::SetFinalizers(_)
+            | Action::CreateDeployment(_)
+            | Action::ReplaceDeployment(_)
+            | Action::DeleteDeployment { .. }
+            | Action::CreateService(_)
+            | Action::DeleteService { .. }
+            | Action::CreateRoute(_)
+            | Action::DeleteRoute { .. }
+            | Action::RecordOutcome { .. } => false,
+        };
+        self.urgent && may
+    }
 }
 
 /// One write. Every action names its object and carries its content; what it replaces is guarded by the

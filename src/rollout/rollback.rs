@@ -56,29 +56,8 @@ pub fn begin(d: &mut Draft<'_>, cause: Cause) {
     d.status.conflict = None;
     d.status.settling = None;
     d.transition(Phase::RollingBack, "RollingBack", &cause.reason, cause.message);
-    bring_back(d);
-}
-
-/// The route to stable, at once where stable can take it; else stable is woken first.
-pub fn bring_back(d: &mut Draft<'_>) {
     capacity::wake_stable(d);
-    let slot = world::candidate_slot(&d.status);
-    let stable = world::ready_pods(d.obs, world::active_slot(&d.status), None);
-    let candidate = world::ready_pods(d.obs, slot, None);
-    let share = world::share(d.obs, &d.status);
-    if stable == 0 && candidate > 0 && share > 0 {
-        d.urgent();
-        d.hold("StableNotReady", "the stable version has no ready pod; it is being woken, and gets the traffic with its first ready pod");
-        return;
-    }
-    if stable == 0 && share > 0 {
-        d.event(
-            true,
-            "NoReadyBackend",
-            "neither version has a ready pod; the route goes to the stable version",
-        );
-    }
-    clean::clean(d, slot);
+    clean::clean(d, world::candidate_slot(&d.status));
 }
 
 fn reject(d: &mut Draft<'_>, cause: &Cause) {

@@ -45,7 +45,7 @@ fn replicate(world: &mut World, deployment: &Deployment) {
     let hash = world.templates.entry(key).or_insert_with(|| template::hash(&spec.template)).clone();
     let of = |world: &World, current: bool| -> Vec<Arc<Pod>> {
         let pods = world.objects.pods.values();
-        let alive = pods.filter(|p| p.deployment == name_of(deployment) && p.deleting.is_none());
+        let alive = pods.filter(|p| p.deployment == name_of(deployment) && p.deleting.is_none() && !p.ended);
         alive.filter(|p| (p.template == hash) == current).cloned().collect()
     };
     let current = of(world, true);
@@ -86,6 +86,7 @@ fn create(world: &mut World, deployment: &Deployment, hash: &str) {
         exits: Vec::new(),
         waiting: Some("ContainerCreating".to_owned()),
         disrupted: false,
+        ended: false,
         unready_until: None,
     };
     put(world, pod);
@@ -136,6 +137,9 @@ fn live(world: &mut World, name: &str) {
         }
         return;
     }
+    if pod.ended {
+        return;
+    }
     let behaviour = world.behaviour(&pod.version);
     change(world, name, |p| {
         let Some(started) = p.started else {
@@ -166,8 +170,12 @@ fn live(world: &mut World, name: &str) {
 fn report(world: &mut World, deployment: &Deployment) {
     let name = name_of(deployment);
     let Some(present) = world.objects.deployments.get(name).cloned() else { return };
-    let pods: Vec<_> =
-        world.objects.pods.values().filter(|p| p.deployment == name && p.deleting.is_none()).collect();
+    let pods: Vec<_> = world
+        .objects
+        .pods
+        .values()
+        .filter(|p| p.deployment == name && p.deleting.is_none() && !p.ended)
+        .collect();
     let count = |n: usize| i32::try_from(n).ok().filter(|n| *n > 0);
     let status = DeploymentStatus {
         observed_generation: present.metadata.generation,

@@ -50,6 +50,8 @@ pub enum Expectation {
     Served(String),
     /// `services SLOT`: the user's Services select it.
     Services(String),
+    /// `endpoints SERVICE`: it has a ready one.
+    Endpoints(String),
     /// `lost`: requests failed that no version failed.
     Lost,
     /// `rollout NAME reason R`: of another rollout.
@@ -84,6 +86,7 @@ impl Expectation {
             }
             ["served", v] => Self::Served(own(v)),
             ["services", slot] => Self::Services(own(slot)),
+            ["endpoints", name] => Self::Endpoints(own(name)),
             ["lost"] => Self::Lost,
             _ => return Err(format!("nothing that can be expected: {}", words.join(" "))),
         })
@@ -135,6 +138,7 @@ impl Expectation {
                 let there = [NAME, "scorer-grpc"].into_iter().filter(|s| there(world, "service", s));
                 there.into_iter().all(|s| share::selects(world, s, &deployment))
             }
+            Self::Endpoints(name) => !super::network::ready(world, name).is_empty(),
             Self::Lost => world.ledger.lost() > 0,
         }
     }

@@ -67,6 +67,8 @@ pub struct Pod {
     pub waiting: Option<String>,
     /// Its node went away.
     pub disrupted: bool,
+    /// It was evicted: its phase is Failed, and its object stays.
+    pub ended: bool,
     /// Somebody made it unready; no probe brings it back before this moment.
     pub unready_until: Option<DateTime<Utc>>,
 }

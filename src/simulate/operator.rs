@@ -155,6 +155,7 @@ fn pods(objects: &Objects, origin: &str) -> Vec<PodFacts> {
                 template_hash: template_label(p),
                 ready: p.ready,
                 deleting: p.deleting.is_some(),
+                ended: p.ended,
                 started: p.started,
                 grace_seconds: GRACE,
                 exits: p.exits.clone(),
@@ -174,7 +175,7 @@ pub fn carry_out(
     after: &mut dyn FnMut(&mut World, &Write) -> bool,
 ) -> Result<(), Refused> {
     let mut rollout = pass.observed.rollout.clone();
-    let mut unwritten = None;
+    let mut failed = None;
     match world.write_status(&rollout, &pass.plan.status) {
         Ok(false) => {}
         Ok(true) => {
@@ -184,14 +185,21 @@ pub fn carry_out(
             }
         }
         // Traffic is brought back whatever becomes of the status.
-        Err(refused @ Refused::Unavailable(_)) if pass.plan.urgent => unwritten = Some(refused),
+        Err(refused @ Refused::Unavailable(_)) if pass.plan.urgent => failed = Some(refused),
         Err(refused) => return Err(refused),
     }
     for action in &pass.plan.actions {
-        if action.irreversible() {
-            world.same_rollout(&rollout)?;
+        if failed.is_some() && !pass.plan.goes_on_with(action) {
+            continue;
         }
-        world.act(&rollout, action)?;
+        let confirmed = if action.irreversible() { world.same_rollout(&rollout).map(drop) } else { Ok(()) };
+        if let Err(refused) = confirmed.and_then(|()| world.act(&rollout, action)) {
+            if !pass.plan.urgent {
+                return Err(refused);
+            }
+            failed = failed.or(Some(refused));
+            continue;
+        }
         if matches!(action, Action::PatchRoute { name, .. } if Some(name.as_str()) == route_name(&rollout)) {
             operator.route_written_at = Some(world.now);
         }
@@ -202,7 +210,7 @@ pub fn carry_out(
             return Ok(());
         }
     }
-    unwritten.map_or(Ok(()), Err)
+    failed.map_or(Ok(()), Err)
 }
 
 fn route_name(rollout: &ModelRollout) -> Option<&str> {

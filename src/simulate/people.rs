@@ -52,6 +52,16 @@ pub fn perform(world: &mut World, command: &Command) {
         Command::PodsLose(deployment, n, disrupted) => {
             lose(world, &ready_pods(world, deployment, *n), *disrupted);
         }
+        Command::PodsEvict(deployment, n) => {
+            for name in ready_pods(world, deployment, *n) {
+                controllers::change(world, &name, |p| (p.ready, p.disrupted, p.ended) = (false, true, true));
+            }
+        }
+        Command::ServiceCreate(name) => {
+            let made = setup::service(name, NAME, 9100, &world.stamp());
+            world.next_version();
+            world.objects.services.insert(name.clone(), Arc::new(made));
+        }
         Command::PodsUnready(deployment, n, seconds) => {
             unready(world, &ready_pods(world, deployment, *n), *seconds);
         }

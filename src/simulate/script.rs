@@ -57,6 +57,10 @@ pub enum Command {
     VersionRegister(String, String),
     /// `pods lose|disrupt DEPLOYMENT COUNT`: gone, made anew by the Deployment; disrupted ones say why.
     PodsLose(String, usize, bool),
+    /// `pods evict DEPLOYMENT COUNT`: they fail, others are made for them, and their objects stay.
+    PodsEvict(String, usize),
+    /// `service create NAME`: the user's, and it selects the origin.
+    ServiceCreate(String),
     /// `pods unready DEPLOYMENT COUNT for SPAN`.
     PodsUnready(String, usize, i64),
     /// `scale DEPLOYMENT COUNT`: by a person.
@@ -207,6 +211,8 @@ fn command(words: &[&str], text: &str) -> Result<Command, String> {
         ["version", "register", v, content] => Command::VersionRegister(own(v), own(content)),
         ["pods", "lose", deployment, n] => Command::PodsLose(own(deployment), count(n)?, false),
         ["pods", "disrupt", deployment, n] => Command::PodsLose(own(deployment), count(n)?, true),
+        ["pods", "evict", deployment, n] => Command::PodsEvict(own(deployment), count(n)?),
+        ["service", "create", name] => Command::ServiceCreate(own(name)),
         ["pods", "unready", deployment, n, "for", span] => {
             Command::PodsUnready(own(deployment), count(n)?, seconds(span)?)
         }

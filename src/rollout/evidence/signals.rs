@@ -146,7 +146,7 @@ fn crashing(d: &Draft<'_>) -> Option<Signal> {
 fn not_ready(d: &Draft<'_>) -> Option<Signal> {
     let (c, step) = (d.status.candidate.as_ref()?, d.status.step.as_ref()?);
     let since = step.short_since?;
-    let disrupted = d.obs.pods_of(c.slot).any(|p| p.disrupted);
+    let disrupted = d.obs.living_pods_of(c.slot).any(|p| p.disrupted);
     let missing = pods::Missing {
         need: u32::try_from(crate::rollout::capacity::need_of_step(d)).unwrap_or(0),
         // Pods, not endpoints: that our Service is missing is not the version's fault.

@@ -113,7 +113,13 @@ fn pods(d: &mut Draft<'_>) -> bool {
     let enough = ready >= need;
     let bearable = if enough { step.weight } else { step.weight * ready.max(0) / need.max(1) };
     step.short_since = if enough { None } else { step.short_since.or(Some(now)) };
-    if d.status.overridden.is_none() && bearable != step.set {
+    let lowers = bearable < step.set;
+    if lowers {
+        capacity::wake_stable(d);
+    }
+    if lowers && ready > 0 && !stable_ready(d) {
+        d.hold("StableNotReady", "pods of the candidate are missing, and the stable version has no ready pod to take over for them; it is being woken");
+    } else if d.status.overridden.is_none() && bearable != step.set {
         let message = format!(
             "{ready} of {need} pods of the candidate are ready: its share goes from {} to {bearable} %",
             step.set
@@ -142,6 +148,11 @@ fn pods(d: &mut Draft<'_>) -> bool {
     }
     d.status.step = Some(step);
     enough
+}
+
+/// The stable version could take more.
+fn stable_ready(d: &Draft<'_>) -> bool {
+    world::ready_pods(d.obs, world::active_slot(&d.status), None) > 0
 }
 
 /// Hold and watch times run only at the planned weight, by intervals with fresh samples of both arms.

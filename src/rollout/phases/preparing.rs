@@ -155,7 +155,7 @@ fn emptied(d: &mut Draft<'_>, c: &Candidate, existing: &Deployment) -> bool {
         let name = c.slot.deployment(&d.spec().workload.deployment);
         d.act(Action::Scale { deployment: name, replicas: 0 });
     }
-    let empty = world::replicas(Some(existing)) == 0 && d.obs.pods_of(c.slot).next().is_none();
+    let empty = world::replicas(Some(existing)) == 0 && d.obs.living_pods_of(c.slot).next().is_none();
     if !empty {
         d.wait(format!("the pods of the earlier version in slot {} to stop", c.slot));
     }
@@ -168,7 +168,8 @@ fn is_ready(d: &mut Draft<'_>, c: &Candidate, need: i32) -> bool {
     let current =
         deployment.status.as_ref().and_then(|s| s.observed_generation) >= deployment.metadata.generation;
     let ready = world::ready_pods(d.obs, c.slot, Some(&c.template_hash));
-    let foreign = c.slot != Slot::Origin && d.obs.pods_of(c.slot).any(|p| p.template_hash != c.template_hash);
+    let foreign =
+        c.slot != Slot::Origin && d.obs.living_pods_of(c.slot).any(|p| p.template_hash != c.template_hash);
     let endpoints = world::ready_endpoints(d.obs, &world::candidate_service(d.obs)).len();
     let served = i32::try_from(endpoints).unwrap_or(0) >= need;
     current && !foreign && ready >= need && served

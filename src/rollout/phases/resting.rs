@@ -3,7 +3,7 @@
 use crate::api::condition::ConditionType;
 use crate::api::{Phase, Slot};
 use crate::rollout::target::{self, Wanted};
-use crate::rollout::{Action, Draft, expedite, rejected, route, selectors, world};
+use crate::rollout::{Action, Draft, adoption, expedite, rejected, route, selectors, world};
 
 use super::pending;
 
@@ -97,6 +97,10 @@ pub fn keep(d: &mut Draft<'_>) {
         d.urgent();
     }
     route::restore(d);
+    if active_slot_is_ours(d) {
+        // One that cannot follow is said when the next release asks for it.
+        let _ = adoption::extend(d);
+    }
     selectors::guard(d);
     selectors::warn_contested(d);
     let active = world::active_slot(&d.status);
@@ -104,6 +108,10 @@ pub fn keep(d: &mut Draft<'_>) {
         selectors::candidate_service(d, active.next());
     }
     active_scale(d, active);
+}
+
+fn active_slot_is_ours(d: &Draft<'_>) -> bool {
+    world::active_slot(&d.status) != Slot::Origin
 }
 
 fn active_scale(d: &mut Draft<'_>, active: Slot) {
@@ -119,7 +127,8 @@ fn active_scale(d: &mut Draft<'_>, active: Slot) {
         d.act(Action::Scale { deployment, replicas: wanted });
     }
     if d.obs.deployment(active).is_none() {
-        expedite::recreate(d, active);
+        let replicas = d.spec().workload.replicas.unwrap_or(1);
+        expedite::recreate(d, active, replicas);
     }
     let origin = world::replicas(d.obs.origin.as_ref());
     if origin > 0 && d.obs.origin.is_some() {

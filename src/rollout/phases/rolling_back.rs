@@ -2,17 +2,13 @@
 
 use crate::api::Phase;
 use crate::rollout::clean::{Cleaned, clean};
-use crate::rollout::{Draft, capacity, rollback, world};
+use crate::rollout::{Draft, capacity, world};
 
 use super::resting;
 
 /// One pass.
 pub fn run(d: &mut Draft<'_>) {
     let slot = world::candidate_slot(&d.status);
-    let share = world::share(d.obs, &d.status);
-    if share > 0 {
-        return rollback::bring_back(d);
-    }
     capacity::wake_stable(d);
     let cleaned = clean(d, slot);
     times(d, cleaned);

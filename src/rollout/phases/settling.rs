@@ -2,12 +2,15 @@
 //! It goes only forward once the Services have followed.
 
 use chrono::Duration;
+use k8s_openapi::api::core::v1::Service;
 
 use crate::api::{ActiveVersion, Pause, Phase, ReleaseKind, Settling, Slot};
 use crate::rollout::clean::drain;
 use crate::rollout::rollback::{self, Cause};
 use crate::rollout::target;
-use crate::rollout::{Action, Draft, capacity, route, selectors, world};
+use crate::rollout::{Action, Draft, adoption, capacity, route, selectors, world};
+use crate::workload::labels::pod_template_labels;
+use crate::workload::services;
 
 use super::{pending, resting};
 
@@ -49,7 +52,7 @@ pub fn run(d: &mut Draft<'_>) {
         return;
     }
     match settling.step {
-        ..=1 => services(d, &settling),
+        ..=1 => follow(d, &settling),
         2 => the_route(d),
         3 => companions(d, &settling),
         4.. => old_arm(d, &settling),
@@ -81,10 +84,12 @@ fn next(d: &mut Draft<'_>, step: i32) {
 }
 
 /// Step 1: every following Service selects the new slot, and its endpoints are the new slot's.
-fn services(d: &mut Draft<'_>, settling: &Settling) {
+fn follow(d: &mut Draft<'_>, settling: &Settling) {
     let Some(c) = d.status.candidate.clone() else { return resting::arrive(d) };
     capacity::hold_stable(d);
     capacity::raise(d, c.slot, d.status.capacity);
+    // What cannot follow holds up the old arm, not this.
+    let _ = adoption::extend(d);
     // The route still names it.
     selectors::candidate_service(d, c.slot);
     if world::ready_pods(d.obs, c.slot, Some(&c.template_hash)) == 0 {
@@ -177,13 +182,16 @@ fn old_arm(d: &mut Draft<'_>, settling: &Settling) {
     }
     route::restore(d);
     let active = world::active_slot(&d.status);
-    let selected = d.status.adoption.iter().flat_map(|a| &a.services).any(|s| {
-        d.obs
-            .service(&s.name)
-            .is_some_and(|found| world::selects(found, &d.status) == Some(settling.old_slot))
-    });
-    if selected || settling.old_slot == active {
+    let refused = adoption::extend(d);
+    if let Some(service) = left_behind(d, settling.old_slot) {
         selectors::guard(d);
+        if let Err((reason, message)) = refused {
+            return d.hold(reason, format!("Service {service} still selects the old version: {message}"));
+        }
+        d.wait(format!("Service {service} to select the new version"));
+        return;
+    }
+    if settling.old_slot == active {
         d.wait("no Service to select the old version");
         return;
     }
@@ -197,6 +205,17 @@ fn old_arm(d: &mut Draft<'_>, settling: &Settling) {
         return;
     }
     finish(d);
+}
+
+/// A Service of the namespace, whoever it belongs to, that selects the old arm and not the new one.
+fn left_behind(d: &Draft<'_>, old: Slot) -> Option<String> {
+    let labels = |slot| d.obs.deployment(slot).map(pod_template_labels).unwrap_or_default();
+    let (old, new) = (labels(old), labels(world::active_slot(&d.status)));
+    let ours = world::candidate_service(d.obs);
+    let behind = |s: &&Service| {
+        s.metadata.name.as_ref() != Some(&ours) && services::selects(s, &old) && !services::selects(s, &new)
+    };
+    d.obs.services.iter().find(behind).and_then(|s| s.metadata.name.clone())
 }
 
 fn finish(d: &mut Draft<'_>) {

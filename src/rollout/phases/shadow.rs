@@ -3,7 +3,7 @@
 use crate::analysis::Stage;
 use crate::api::Phase;
 use crate::rollout::rollback::{self, Cause};
-use crate::rollout::{Draft, route};
+use crate::rollout::{Draft, route, world};
 
 use super::pending::{self, Overtaken};
 use super::{canary, judged, preparing};
@@ -34,10 +34,7 @@ pub fn run(d: &mut Draft<'_>) {
         Some(Overtaken::Newer(message)) => return pending::supersede(d, &message),
         None => {}
     }
-    let Some(shadow) = d.spec().strategy.shadow.clone() else {
-        // The stage was taken out of the spec: it ends with what it has seen.
-        return canary::begin(d, 0, "spec.strategy.shadow was removed");
-    };
+    let Some(shadow) = d.spec().strategy.shadow.clone() else { return removed(d) };
     let Some(look) = judged::look(d, Stage::Shadow, Some(shadow.percent)) else { return };
     // Said whatever else holds: it takes a person to go on.
     let paused = preparing::paused(d);
@@ -61,4 +58,13 @@ pub fn run(d: &mut Draft<'_>) {
         return d.wait("the next look");
     }
     canary::begin(d, 0, &format!("{mirrored:.0} mirrored requests speak for it"));
+}
+
+/// The stage was taken out of the spec: it ends with what it has seen, unless something holds every advance.
+fn removed(d: &mut Draft<'_>) {
+    let mirror = world::reading(d.obs).and_then(|r| r.mirror).unwrap_or(100);
+    let Some(look) = judged::look(d, Stage::Shadow, Some(mirror)) else { return };
+    if look.steady && !preparing::paused(d) {
+        canary::begin(d, 0, "spec.strategy.shadow was removed");
+    }
 }

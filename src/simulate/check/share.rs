@@ -175,7 +175,12 @@ pub fn bounded(checks: &mut Checks, world: &World, rollout: &ModelRollout) {
     let status = status_of(rollout);
     let within = if world.follows { CORRECTED_WITHIN_KILLED } else { CORRECTED_WITHIN };
     let recent = checks.foreign.is_some_and(|at| world.now.timestamp() - at <= within);
-    let rolling_back = status.phase == Some(Phase::RollingBack);
+    // Superseded or rolling back: the share stays until the stable version can take it.
+    let stable = status.active.as_ref().map_or(Slot::Origin, |a| a.slot);
+    let stable = stable.deployment(&rollout.spec.workload.deployment);
+    let cold = !world.objects.pods.values().any(|p| p.deployment == stable && p.ready);
+    let rolling_back =
+        status.phase == Some(Phase::RollingBack) || (cold && status.phase == Some(Phase::Pending));
     let turned = matches!(status.phase, Some(Phase::Active | Phase::RolledBack | Phase::Deleting));
     if recent || rolling_back || turned || status.candidate.is_none() {
         return;
