@@ -86,7 +86,7 @@ pub fn perform(world: &mut World, command: &Command) {
             world.objects.terminating = true;
         }
         // These are about the run, not about the world.
-        Command::Kill(_) | Command::Allow(_) => {}
+        Command::Kill(_) | Command::Crash(_) | Command::Allow(_) => {}
     }
 }
 

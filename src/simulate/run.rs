@@ -105,6 +105,10 @@ impl Simulation {
     /// The operator dies after so many more writes, and is back after so many seconds.
     #[must_use]
     pub fn with_crash(mut self, after: usize, outage: i64) -> Self {
+        if self.crash_after.is_some() {
+            // The script itself crashes it at its next write.
+            return self;
+        }
         self.crash_after = Some(after);
         self.world.follows = true;
         self.world.away = outage > 0;

@@ -51,6 +51,8 @@ pub enum Command {
     Decision(DecisionAction, Option<String>, bool, String),
     /// `kill operator for SPAN`.
     Kill(i64),
+    /// `crash operator for SPAN`: it dies right after its next write.
+    Crash(i64),
     /// `version delete V`.
     VersionDelete(String),
     /// `version register V CONTENT`.
@@ -207,6 +209,7 @@ fn command(words: &[&str], text: &str) -> Result<Command, String> {
         ["prometheus", word] => Command::Prometheus(mood(word)?),
         ["template", change] => Command::Template(own(change)),
         ["kill", "operator", "for", span] => Command::Kill(seconds(span)?),
+        ["crash", "operator", "for", span] => Command::Crash(seconds(span)?),
         ["version", "delete", v] => Command::VersionDelete(own(v)),
         ["version", "register", v, content] => Command::VersionRegister(own(v), own(content)),
         ["pods", "lose", deployment, n] => Command::PodsLose(own(deployment), count(n)?, false),

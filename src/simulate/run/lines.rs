@@ -80,6 +80,10 @@ impl Simulation {
                 self.operator = Operator { lag, ..Operator::default() };
                 self.operator.dead_until = Some(self.world.now + Duration::seconds(*span));
             }
+            Command::Crash(span) => {
+                self.crash_after = Some(1);
+                self.outage = *span;
+            }
             Command::Allow(word) => drop(self.checks.allowed.insert(word.clone())),
             Command::RouteCandidate(..) | Command::RouteReapply(_) | Command::SelectorReset(..) => {
                 self.checks.foreign = Some(self.world.now.timestamp());
