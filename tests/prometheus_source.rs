@@ -226,6 +226,19 @@ async fn an_oversized_answer_is_cut_off() {
 }
 
 #[tokio::test]
+async fn the_pieces_of_an_answer_are_cut_off_together() {
+    let pad =
+        json!([{"metric": {"pod": "p", "note": "x".repeat(40 << 10)}, "values": [[1_700_000_000, "5"]]}]);
+    assert!(matches!(ask(matrix(pad.clone())).await, Reading::Series(_)));
+    let server = server(matrix(pad)).await;
+    let long = Query { to: at(1000), ..query() };
+    let Reading::Error(found) = source(&server.uri()).read(&long).await else {
+        panic!("80 of 64 KiB were read")
+    };
+    assert!(found.message.contains("select fewer series"), "{}", found.message);
+}
+
+#[tokio::test]
 async fn a_redirect_is_not_followed() {
     let elsewhere = MockServer::start().await;
     let reply = ResponseTemplate::new(307).insert_header("location", format!("{}/x", elsewhere.uri()));

@@ -5,12 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Once;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use reqwest::{Certificate, Client, Response, StatusCode, Url, redirect};
+use tokio::sync::Semaphore;
 
 use super::reply;
 use super::source::{ErrorClass, Query, Reading, Series, Server, Source, SourceError};
@@ -25,12 +26,16 @@ const CONNECT: Duration = Duration::from_secs(3);
 /// The largest answer that is read: an hour of a few dozen series at a one-second scrape.
 const LARGEST: usize = 8 << 20;
 
+/// Reads of one server at the same time. With the largest answer it bounds what all rollouts together can make the
+/// process hold, whatever number of pods somebody's selector matches.
+const AT_ONCE: usize = 4;
+
 /// Limits of a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Total time of one read.
     pub deadline: Duration,
-    /// Largest answer in bytes.
+    /// Largest answer in bytes, all pieces of a read together.
     pub bytes: usize,
 }
 
@@ -47,6 +52,7 @@ pub struct Prometheus {
     endpoint: Url,
     client: Client,
     limits: Limits,
+    at_once: Arc<Semaphore>,
 }
 
 /// Makes ring the process's TLS provider, unless one is set already. Safe to call often.
@@ -111,15 +117,18 @@ impl Prometheus {
             builder = builder.tls_certs_only(authorities(path).map_err(|what| wrong(&what))?);
         }
         let client = builder.build().map_err(|_| wrong("no HTTP client can be made for it"))?;
-        Ok(Self { server, endpoint, client, limits })
+        Ok(Self { server, endpoint, client, limits, at_once: Arc::new(Semaphore::new(AT_ONCE)) })
     }
 
     async fn read_all(&self, query: &Query) -> Result<Vec<Series>, SourceError> {
+        // Never closed; and whoever waits here waits within the read's deadline.
+        let _turn = self.at_once.acquire().await;
+        let mut left = self.limits.bytes;
         let mut merged: BTreeMap<BTreeMap<String, String>, Vec<(i64, f64)>> = BTreeMap::new();
         for (from, to) in pieces(query.from, query.to) {
             let expression = format!("{}[{}]", query.selector, range(from, to));
             let time = format!("{:.3}", to.timestamp_millis() as f64 / 1000.0);
-            for series in self.ask(&expression, &time).await? {
+            for series in self.ask(&expression, &time, &mut left).await? {
                 merged.entry(series.labels).or_default().extend(series.samples);
             }
         }
@@ -131,7 +140,7 @@ impl Prometheus {
         Ok(merged.into_iter().map(one).collect())
     }
 
-    async fn ask(&self, expression: &str, time: &str) -> Result<Vec<Series>, SourceError> {
+    async fn ask(&self, expression: &str, time: &str, left: &mut usize) -> Result<Vec<Series>, SourceError> {
         let mut request =
             self.client.post(self.endpoint.clone()).form(&[("query", expression), ("time", time)]);
         if let Some(token) = self.token().await? {
@@ -139,7 +148,8 @@ impl Prometheus {
         }
         let response = request.send().await.map_err(|error| self.transport(&error))?;
         let status = response.status();
-        let body = self.body(response).await?;
+        let body = self.body(response, *left).await?;
+        *left -= body.len();
         match status {
             StatusCode::OK => reply::samples(&body),
             _ => Err(reply::refusal(status.as_u16(), &body)),
@@ -158,10 +168,10 @@ impl Prometheus {
         Ok(Some(token.trim().to_string()))
     }
 
-    async fn body(&self, mut response: Response) -> Result<Vec<u8>, SourceError> {
+    async fn body(&self, mut response: Response, left: usize) -> Result<Vec<u8>, SourceError> {
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| self.transport(&error))? {
-            if body.len() + chunk.len() > self.limits.bytes {
+            if body.len() + chunk.len() > left {
                 let message = format!(
                     "the answer is larger than {} MiB: select fewer series with more labels",
                     self.limits.bytes >> 20
