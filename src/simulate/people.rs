@@ -44,26 +44,14 @@ pub fn perform(world: &mut World, command: &Command) {
             world.next_version();
             world.objects.versions.remove(&format!("{NAME}-{v}"));
         }
-        Command::VersionRegister(v, content) => {
-            let made = typed(setup::model_version(v, content, &world.stamp()));
-            world.next_version();
-            world.objects.versions.insert(format!("{NAME}-{v}"), Arc::new(made));
-        }
+        Command::VersionRegister(v, content) => version_register(world, v, content),
         Command::PodsLose(deployment, n, disrupted) => {
-            lose(world, &ready_pods(world, deployment, *n), *disrupted);
+            lose(world, &ready_pods(world, deployment, *n), *disrupted)
         }
-        Command::PodsEvict(deployment, n) => {
-            for name in ready_pods(world, deployment, *n) {
-                controllers::change(world, &name, |p| (p.ready, p.disrupted, p.ended) = (false, true, true));
-            }
-        }
-        Command::ServiceCreate(name) => {
-            let made = setup::service(name, NAME, 9100, &world.stamp());
-            world.next_version();
-            world.objects.services.insert(name.clone(), Arc::new(made));
-        }
+        Command::PodsEvict(deployment, n) => pods_evict(world, deployment, *n),
+        Command::ServiceCreate(name) => service_create(world, name),
         Command::PodsUnready(deployment, n, seconds) => {
-            unready(world, &ready_pods(world, deployment, *n), *seconds);
+            unready(world, &ready_pods(world, deployment, *n), *seconds)
         }
         Command::Scale(deployment, n) => {
             world.meant.scaled.insert(deployment.clone());
@@ -114,6 +102,24 @@ fn unready(world: &mut World, pods: &[String], seconds: i64) {
             p.unready_until = Some(until);
         });
     }
+}
+
+fn version_register(world: &mut World, version: &str, content: &str) {
+    let made = typed(setup::model_version(version, content, &world.stamp()));
+    world.next_version();
+    world.objects.versions.insert(format!("{NAME}-{version}"), Arc::new(made));
+}
+
+fn pods_evict(world: &mut World, deployment: &str, n: usize) {
+    for name in ready_pods(world, deployment, n) {
+        controllers::change(world, &name, |p| (p.ready, p.disrupted, p.ended) = (false, true, true));
+    }
+}
+
+fn service_create(world: &mut World, name: &str) {
+    let made = setup::service(name, NAME, 9100, &world.stamp());
+    world.next_version();
+    world.objects.services.insert(name.to_owned(), Arc::new(made));
 }
 
 fn ready_pods(world: &World, deployment: &str, n: usize) -> Vec<String> {
