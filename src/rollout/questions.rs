@@ -100,6 +100,8 @@ pub fn questions(obs: &Observed) -> Vec<Question> {
     match status.phase {
         Some(Phase::Preparing) => preflight(obs, found),
         Some(Phase::Shadow | Phase::Canary | Phase::Watching) => look(obs, found),
+        // Until the Services have followed, the candidate is judged as in the watch.
+        Some(Phase::Settling) if status.settling.as_ref().is_some_and(|s| s.step <= 1) => look(obs, found),
         Some(
             Phase::Pending
             | Phase::Settling

@@ -86,22 +86,33 @@ pub fn keep(d: &mut Draft<'_>, mirror: Option<i32>, looked: bool) -> Kept {
         return write_decided(d, &reading, mirror, looked);
     }
     let more = reading.candidate > step.set || (reading.mirror.is_some() && mirror.is_none());
-    let less = reading.candidate < step.set || (mirror.is_some() && reading.mirror.is_none());
-    match (more, less) {
+    match (more, less(d, &reading, mirror)) {
         (true, _) => correct(d, &reading, mirror),
-        (false, true) => overridden(d, &reading, mirror),
-        (false, false) => {
+        (false, Some(left)) => overridden(d, &reading, left, mirror),
+        (false, None) => {
             settle(d);
             Kept::AsDecided
         }
     }
 }
 
+/// The percent that is left to the candidate where somebody took traffic from it: in the rule that has least, since a 0 in
+/// one rule is an emergency as well. A rule that was added meanwhile took nothing.
+pub fn less(d: &Draft<'_>, reading: &Reading, mirror: Option<i32>) -> Option<i32> {
+    let set = d.status.step.as_ref().map_or(0, |s| s.set);
+    let known = originals(d);
+    let route = d.obs.route.as_ref();
+    let lowest = route.and_then(|r| with_names(d, |names| http_route::lowest_known(r, names, &known)));
+    let left = lowest.map_or(reading.candidate, |l| l.min(reading.candidate));
+    (left < set || (mirror.is_some() && reading.mirror.is_none())).then_some(left)
+}
+
 /// Writes what was decided and has not been read back yet.
 fn write_decided(d: &mut Draft<'_>, reading: &Reading, mirror: Option<i32>, looked: bool) -> Kept {
     let now = d.now();
     let Some(step) = d.status.step.clone() else { return Kept::AsDecided };
-    if reading.candidate == step.set && reading.mirror.is_some() == mirror.is_some() {
+    let left = less(d, reading, mirror);
+    if left.is_none() && reading.candidate == step.set && reading.mirror.is_some() == mirror.is_some() {
         let until = now + evidence::warm_up(d);
         evidence::discard(d, step.set_at, until);
         // Between the decision and the write the operator may have been away: the split is what it is from now on.
@@ -112,7 +123,7 @@ fn write_decided(d: &mut Draft<'_>, reading: &Reading, mirror: Option<i32>, look
         settle(d);
         return Kept::AsDecided;
     }
-    let raises = step.set > reading.candidate;
+    let raises = step.set > left.unwrap_or(reading.candidate);
     if raises && now - step.set_at > STALE_INTENT && !looked {
         d.hold("EvaluatingFirst", "a raise was decided before an interruption; a fresh look comes first");
         return Kept::Writing;
@@ -147,7 +158,7 @@ fn write(d: &mut Draft<'_>, mirror: Option<i32>, why: &str) {
 }
 
 /// Less than decided: kept. Only a person's Resume goes up again.
-fn overridden(d: &mut Draft<'_>, reading: &Reading, mirror: Option<i32>) -> Kept {
+fn overridden(d: &mut Draft<'_>, reading: &Reading, left: i32, mirror: Option<i32>) -> Kept {
     let now = d.now();
     if d.status.overridden.as_ref().is_some_and(|o| o.resumed) {
         evidence::foreign_end(d);
@@ -160,18 +171,18 @@ fn overridden(d: &mut Draft<'_>, reading: &Reading, mirror: Option<i32>) -> Kept
         write(d, mirror, "resumed");
         return Kept::Writing;
     }
-    evidence::foreign_begin(d);
     let writer = d.obs.route.as_ref().map(http_route::last_writer).unwrap_or_default();
-    if d.status.overridden.as_ref().is_none_or(|o| o.weight != reading.candidate || o.writer != writer) {
+    if d.status.overridden.as_ref().is_none_or(|o| o.weight != left || o.writer != writer) {
+        // Evidence goes on at the share that is left; only the clocks stop.
+        evidence::foreign_move(d, reading.candidate > 0 || reading.mirror.is_some());
         let message = format!(
-            "{writer} set the candidate to {} % on the route where {} % was decided; it stays so until a Resume decision",
-            reading.candidate,
+            "{writer} set the candidate to {left} % on the route where {} % was decided; it stays so until a Resume decision",
             d.status.step.as_ref().map_or(0, |s| s.set)
         );
         d.event(true, "RouteOverridden", message);
         let since = d.status.overridden.as_ref().map_or(now, |o| o.since);
-        let weight = reading.candidate;
-        d.status.overridden = Some(Overridden { writer: writer.clone(), since, weight, resumed: false });
+        d.status.overridden =
+            Some(Overridden { writer: writer.clone(), since, weight: left, resumed: false });
     }
     d.hold(
         "RouteOverridden",
@@ -217,7 +228,7 @@ fn correct(d: &mut Draft<'_>, reading: &Reading, mirror: Option<i32>) -> Kept {
 fn settle(d: &mut Draft<'_>) {
     evidence::foreign_end(d);
     if d.status.overridden.take().is_some() {
-        evidence::share_changed(d);
+        evidence::foreign_move(d, true);
     }
     let now = d.now();
     if let Some(c) = &mut d.status.conflict {

@@ -25,7 +25,7 @@ pub fn perform(world: &mut World, command: &Command) {
         Command::CreateRollout(name) => create_rollout(world, name),
         Command::DeleteRollout(name) => delete_rollout(world, name),
         Command::Behave(version, word, n) => behave(world, version, word, *n),
-        Command::RouteCandidate(n, who) => route_candidate(world, *n, who),
+        Command::RouteCandidate(n, path, who) => route_candidate(world, *n, path.as_deref(), who),
         Command::RouteReapply(who) => reapply(world, who),
         Command::RouteRule(path, who) => route_rule(world, path, who),
         Command::Route(there) => route_exists(world, *there),
@@ -205,12 +205,13 @@ fn is_backend(backend: &Value, name: &str) -> bool {
     backend["name"] == name
 }
 
-/// Somebody divides the pair in every rule by hand.
-fn route_candidate(world: &mut World, percent: i64, who: &str) {
+/// Somebody divides the pair by hand, in every rule or in that of a path.
+fn route_candidate(world: &mut World, percent: i64, path: Option<&str>, who: &str) {
     let Some(route) = world.route() else { return };
     let mut new = route.as_ref().clone();
     let candidate = format!("{NAME}-candidate");
-    for rule in new["spec"]["rules"].as_array_mut().into_iter().flatten() {
+    let meant = |rule: &&mut Value| path.is_none_or(|p| rule["matches"][0]["path"]["value"] == p);
+    for rule in new["spec"]["rules"].as_array_mut().into_iter().flatten().filter(meant) {
         let Some(list) = rule["backendRefs"].as_array_mut() else { continue };
         let Some(first) = list.iter().find(|b| is_backend(b, NAME) || is_backend(b, &candidate)).cloned()
         else {

@@ -36,6 +36,10 @@ pub enum Mood {
     NaN,
     /// It scrapes nothing now.
     Blind,
+    /// It scrapes the gateway and no pod.
+    GatewayOnly,
+    /// Every series is there twice, as from two scrape jobs.
+    Twice,
 }
 
 /// Samples of one target in order of time: the older ones are shared between copies.
@@ -168,7 +172,7 @@ pub fn scrape(world: &mut World) {
     if mood == Mood::Blind {
         return;
     }
-    for (pod, _) in running.iter().filter(|(_, scraped)| *scraped) {
+    for (pod, _) in running.iter().filter(|(_, scraped)| *scraped && mood != Mood::GatewayOnly) {
         prometheus.now.entry(pod.clone()).or_default();
         prometheus.push(pod, at, mood);
     }
@@ -202,10 +206,15 @@ impl Prometheus {
                 return Answer::Failed { transient: false, message: "400: parse error".to_owned() };
             }
             Mood::Empty => return Answer::NoData,
-            Mood::Well | Mood::NaN | Mood::Blind => {}
+            Mood::Well | Mood::NaN | Mood::Blind | Mood::GatewayOnly | Mood::Twice => {}
         }
-        let series: Vec<RawSeries> =
+        let mut series: Vec<RawSeries> =
             self.targets(q).iter().flat_map(|(key, target)| self.series(q, key, target)).collect();
+        if self.mood == Mood::Twice {
+            let second =
+                |s: &RawSeries| RawSeries { labels: format!("{},job=\"second\"", s.labels), ..s.clone() };
+            series.extend(series.clone().iter().map(second));
+        }
         if series.is_empty() { Answer::NoData } else { Answer::Series(series) }
     }
 

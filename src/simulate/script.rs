@@ -31,8 +31,8 @@ pub enum Command {
     DeleteRollout(String),
     /// `behave VERSION WORD [NUMBER]`.
     Behave(String, String, f64),
-    /// `route candidate PERCENT by WHO`.
-    RouteCandidate(i64, String),
+    /// `route candidate PERCENT [in PATH] by WHO`.
+    RouteCandidate(i64, Option<String>, String),
     /// `route reapply by WHO`: as in Git.
     RouteReapply(String),
     /// `route rule PATH by WHO`: the user adds a rule.
@@ -198,7 +198,10 @@ fn command(words: &[&str], text: &str) -> Result<Command, String> {
         ["delete", "rollout", name] => Command::DeleteRollout(own(name)),
         ["behave", version, word] => Command::Behave(own(version), own(word), 0.0),
         ["behave", version, word, n] => Command::Behave(own(version), own(word), number(n)?),
-        ["route", "candidate", n, "by", who] => Command::RouteCandidate(number(n)? as i64, own(who)),
+        ["route", "candidate", n, "by", who] => Command::RouteCandidate(number(n)? as i64, None, own(who)),
+        ["route", "candidate", n, "in", path, "by", who] => {
+            Command::RouteCandidate(number(n)? as i64, Some(own(path)), own(who))
+        }
         ["route", "reapply", "by", who] => Command::RouteReapply(own(who)),
         ["route", "rule", path, "by", who] => Command::RouteRule(own(path), own(who)),
         ["route", "delete"] => Command::Route(false),
@@ -250,6 +253,8 @@ fn mood(word: &str) -> Result<Mood, String> {
         "refuses" => Mood::Refuses,
         "nan" => Mood::NaN,
         "blind" => Mood::Blind,
+        "gateway-only" => Mood::GatewayOnly,
+        "twice" => Mood::Twice,
         _ => return Err(format!("{word} is no state of Prometheus")),
     })
 }

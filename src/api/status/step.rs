@@ -26,6 +26,9 @@ pub struct StepStatus {
     /// Since when pods that the step needs are missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub short_since: Option<DateTime<Utc>>,
+    /// Pods that the next share needs and that are still missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub awaited: Option<AwaitedPods>,
     /// When the step was decided.
     pub started_at: DateTime<Utc>,
     /// Milliseconds that counted towards the hold: at the planned weight, with fresh evidence of both arms.
@@ -37,6 +40,16 @@ pub struct StepStatus {
     /// A Promote decision ended the hold.
     #[serde(default)]
     pub promoted: bool,
+}
+
+/// Pods that are waited for.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct AwaitedPods {
+    /// So many have to be ready.
+    pub pods: i32,
+    /// Since when fewer are.
+    pub since: DateTime<Utc>,
 }
 
 /// Shares of the traffic in percent.

@@ -41,7 +41,8 @@ impl Judged {
 
     /// The source could not be read, so that what it did not say means nothing.
     pub fn missing_source(&self) -> bool {
-        self.missing.as_ref().is_some_and(|(reason, _)| reason != "NoData")
+        let sources = ["PrometheusUnavailable", "QueryRefused", "EvidenceUnreadable"];
+        self.missing.as_ref().is_some_and(|(reason, _)| sources.contains(&reason.as_str()))
     }
 
     /// What is still missing for an advance, in words.
@@ -89,7 +90,10 @@ pub fn judge(d: &mut Draft<'_>, stage: Stage) -> Judged {
         let (state, mut verdict) = advance(&plan, &state, &looks);
         if let Some((reason, message)) = trouble {
             verdict = verdict.unavailable(Reason::Problem(message.clone()));
-            out.missing.get_or_insert((reason, message));
+            // A metric that only reports holds nothing up.
+            if !plan.observe_only {
+                out.missing.get_or_insert((reason, message));
+            }
         }
         // A watch that began again because stable changed counts nothing from before.
         let since = d.status.step.as_ref().map_or(found.t0, |s| s.set_at.max(s.started_at));
@@ -99,7 +103,9 @@ pub fn judge(d: &mut Draft<'_>, stage: Stage) -> Judged {
         out.states.push((plan, state));
     }
     found.metrics = metrics;
-    if let Some(t_k) = out.states.iter().map(|(_, s)| s.cursor.at).min() {
+    // A metric that only reports keeps nobody waiting either.
+    let deciding = out.states.iter().filter(|(p, _)| !p.observe_only);
+    if let Some(t_k) = deciding.map(|(_, s)| s.cursor.at).min() {
         out.looked = t_k > found.t_k;
         found.t_k = t_k.max(found.t_k);
     }
@@ -193,16 +199,8 @@ fn availability(d: &mut Draft<'_>, out: &mut Judged, asked: bool) {
             return;
         }
     }
-    let stale =
-        out.verdicts.iter().find(|v| !v.observe_only && v.outcome == Outcome::Unavailable(Reason::NoData));
-    if out.missing.is_none()
-        && let Some(v) = stale
-    {
-        let message = format!(
-            "metric {}: no new requests of both arms in the last looks; is there traffic, and is it scraped?",
-            v.metric
-        );
-        out.missing = Some(("NoData".into(), message));
+    if out.missing.is_none() {
+        out.missing = out.verdicts.iter().filter(|v| !v.observe_only).find_map(unusable);
     }
     let since = d.status.evidence.as_ref().and_then(|e| e.fresh_at);
     let finding = match (&out.missing, since) {
@@ -217,6 +215,35 @@ fn availability(d: &mut Draft<'_>, out: &mut Judged, asked: bool) {
         }
     }
     d.condition(ConditionType::EvidenceAvailable, finding);
+}
+
+/// Why a metric gives no evidence for a reason of its own, as reason and message. That an unpaired watch has nothing to
+/// compare with is no trouble.
+fn unusable(v: &MetricVerdict) -> Option<(String, String)> {
+    let Outcome::Unavailable(reason) = &v.outcome else { return None };
+    let (name, text) = match reason {
+        Reason::NoData => {
+            ("NoData", "no new requests of both arms in the last looks; is there traffic, and is it scraped?")
+        }
+        Reason::NoBounds => (
+            "NoBounds",
+            "stable has had fewer than 200 requests so far, too few to choose the bounds of latency from",
+        ),
+        Reason::BucketMismatch => (
+            "BucketMismatch",
+            "the two versions have no bucket bound in common, or one of them lost the bound that was chosen; give both the same buckets",
+        ),
+        Reason::BothArmsMoved => (
+            "BothArmsMoved",
+            "the candidate fails, and so does the stable version: what fails both is elsewhere; look for it, or create an Abort decision",
+        ),
+        Reason::ScoreOutOfRange => {
+            ("ScoreOutOfRange", "there are scores below 0 or above 1; export them between 0 and 1")
+        }
+        Reason::Problem(text) => ("SamplesUnusable", text.as_str()),
+        Reason::Unpaired => return None,
+    };
+    Some((name.to_owned(), format!("metric {}: {text}", v.metric)))
 }
 
 /// A verdict as status shows it.

@@ -6,8 +6,8 @@ mod spans;
 mod start;
 
 pub use judge::{Judged, candidate_endpoints, judge};
-pub use signals::signals;
-pub use spans::{discard, foreign_begin, foreign_end, prune, remember_pods, warm_up};
+pub use signals::{Signal, signals};
+pub use spans::{discard, foreign_begin, foreign_end, foreign_move, prune, remember_pods, warm_up};
 pub use start::{begin, plan_metrics};
 
 use chrono::{DateTime, Utc};

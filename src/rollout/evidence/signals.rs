@@ -145,17 +145,25 @@ fn crashing(d: &Draft<'_>) -> Option<Signal> {
 
 fn not_ready(d: &Draft<'_>) -> Option<Signal> {
     let (c, step) = (d.status.candidate.as_ref()?, d.status.step.as_ref()?);
-    let since = step.short_since?;
     let disrupted = d.obs.living_pods_of(c.slot).any(|p| p.disrupted);
-    let missing = pods::Missing {
-        need: u32::try_from(crate::rollout::capacity::need_of_step(d)).unwrap_or(0),
-        // Pods, not endpoints: that our Service is missing is not the version's fault.
-        ready: u32::try_from(world::ready_pods(d.obs, c.slot, Some(&c.template_hash))).unwrap_or(0),
-        since,
-        explained: disrupted.then_some(Explained::Eviction),
-    };
-    let found = pods::not_ready(missing, d.spec().strategy.deadlines.ready.get(), d.now())?;
-    signal(d, found)
+    let deadline = d.spec().strategy.deadlines.ready.get();
+    // Pods, not endpoints: that our Service is missing is not the version's fault.
+    let ready = world::ready_pods(d.obs, c.slot, Some(&c.template_hash));
+    let count = |n: i32| u32::try_from(n).unwrap_or(0);
+    let short = step.short_since.and_then(|since| {
+        let missing = pods::Missing {
+            need: count(crate::rollout::capacity::need_of_step(d)),
+            ready: count(ready),
+            since,
+            explained: disrupted.then_some(Explained::Eviction),
+        };
+        pods::not_ready(missing, deadline, d.now())
+    });
+    // Pods for the next share are new ones that load the model first: they have the whole deadline.
+    let late = step.awaited.filter(|a| ready < a.pods && !disrupted && d.now() - a.since >= deadline);
+    let awaited =
+        late.map(|a| pods::PodBreach::NotReady { need: count(a.pods), ready: count(ready), since: a.since });
+    signal(d, short.or(awaited)?)
 }
 
 fn signal(d: &Draft<'_>, found: pods::PodBreach) -> Option<Signal> {

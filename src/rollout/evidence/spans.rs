@@ -36,6 +36,20 @@ pub fn foreign_begin(d: &mut Draft<'_>) {
     }
 }
 
+/// Somebody moved the share and it is left so: what overlaps the move is dropped, what comes after is judged at the share as
+/// it is. While the candidate gets nothing there is nothing to judge.
+pub fn foreign_move(d: &mut Draft<'_>, gets_any: bool) {
+    foreign_end(d);
+    foreign_begin(d);
+    if gets_any {
+        foreign_end(d);
+    }
+    let now = d.now();
+    let until = now + warm_up(d);
+    discard(d, now, until);
+    super::share_changed(d);
+}
+
 /// The foreign edit has gone.
 pub fn foreign_end(d: &mut Draft<'_>) {
     let now = d.now();

@@ -1,7 +1,7 @@
 //! Canary: the candidate gets a rising share; every step asks for fresh, sufficient evidence of both arms.
 
 use crate::analysis::Stage;
-use crate::api::{Phase, RequireProof, Step};
+use crate::api::{AwaitedPods, Phase, RequireProof, Step};
 use crate::rollout::rollback::{self, Cause};
 use crate::rollout::{Draft, capacity, evidence, route};
 
@@ -80,6 +80,15 @@ fn advance(d: &mut Draft<'_>, index: i32, last: i32) {
     if ready < need {
         if let Some(slot) = d.status.candidate.as_ref().map(|c| c.slot) {
             capacity::raise(d, slot, need);
+        }
+        let now = d.now();
+        if let Some(step) = &mut d.status.step {
+            let since = step.awaited.map_or(now, |a| a.since);
+            step.awaited = Some(AwaitedPods { pods: need, since });
+            let deadline = since + d.spec().strategy.deadlines.ready.get();
+            if deadline > now {
+                d.wake_at(deadline);
+            }
         }
         return d.wait(format!("{need} pods for a share of {next} %, {ready} are ready"));
     }

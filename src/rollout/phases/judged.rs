@@ -60,24 +60,26 @@ pub fn look(d: &mut Draft<'_>, stage: Stage, mirror: Option<i32>) -> Option<Look
 /// silence then says nothing about the candidate.
 fn taken_away(d: &Draft<'_>, mirror: Option<i32>) -> bool {
     let given = world::reading(d.obs).filter(|r| r.rules > 0);
-    let step = d.status.step.as_ref().filter(|s| s.written);
-    let less = given
-        .zip(step)
-        .is_some_and(|(r, step)| r.candidate < step.set || (mirror.is_some() && r.mirror.is_none()));
+    let written = d.status.step.as_ref().is_some_and(|s| s.written);
+    let less = written && given.is_some_and(|r| route::less(d, &r, mirror).is_some());
     less || d.status.overridden.is_some()
 }
 
-/// The candidate's requests for each request of stable that the route gives now.
-fn per_stable(d: &Draft<'_>, mirror: Option<i32>) -> f64 {
+/// The candidate's requests for each request of stable that the route gives now. 0, which says nothing, when somebody has
+/// just moved the share: an operator that was away may see that only together with the look.
+pub fn per_stable(d: &Draft<'_>, mirror: Option<i32>) -> f64 {
     let Some(step) = d.status.step.as_ref().filter(|s| s.written) else { return 0.0 };
-    let routed = world::reading(d.obs).is_some_and(|r| r.rules > 0);
-    if !routed || taken_away(d, mirror) {
-        return 0.0;
-    }
+    let Some(given) = world::reading(d.obs).filter(|r| r.rules > 0) else { return 0.0 };
+    let share = match (route::less(d, &given, mirror), &d.status.overridden) {
+        (None, None) => step.set,
+        (Some(left), Some(o)) if o.weight == left && !o.resumed => left,
+        (Some(_), _) | (None, Some(_)) => return 0.0,
+    };
     match mirror {
+        Some(_) if given.mirror.is_none() => 0.0,
         Some(percent) => f64::from(percent) / 100.0,
-        None if step.set >= 100 => 0.0,
-        None => f64::from(step.set) / f64::from(100 - step.set),
+        None if share >= 100 => 0.0,
+        None => f64::from(share) / f64::from(100 - share),
     }
 }
 
@@ -112,6 +114,7 @@ fn pods(d: &mut Draft<'_>) -> bool {
     let ready = evidence::candidate_endpoints(d);
     let enough = ready >= need;
     let bearable = if enough { step.weight } else { step.weight * ready.max(0) / need.max(1) };
+    step.awaited = step.awaited.filter(|a| ready < a.pods);
     step.short_since = if enough { None } else { step.short_since.or(Some(now)) };
     let lowers = bearable < step.set;
     if lowers {
@@ -173,6 +176,7 @@ pub fn step(d: &mut Draft<'_>, index: i32, weight: i32) {
         set_at: now,
         written: false,
         short_since: None,
+        awaited: None,
         started_at: now,
         held_ms: 0,
         evidence_ms: 0,

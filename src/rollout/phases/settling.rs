@@ -4,15 +4,16 @@
 use chrono::Duration;
 use k8s_openapi::api::core::v1::Service;
 
-use crate::api::{ActiveVersion, Pause, Phase, ReleaseKind, Settling, Slot};
+use crate::analysis::Stage;
+use crate::api::{ActiveVersion, Pause, Phase, ReleaseKind, RollbackOrHold, Settling, Slot};
 use crate::rollout::clean::drain;
 use crate::rollout::rollback::{self, Cause};
 use crate::rollout::target;
-use crate::rollout::{Action, Draft, adoption, capacity, route, selectors, world};
+use crate::rollout::{Action, Draft, adoption, capacity, evidence, route, selectors, world};
 use crate::workload::labels::pod_template_labels;
 use crate::workload::services;
 
-use super::{pending, resting};
+use super::{judged, pending, resting};
 
 /// How long the endpoints have to follow the selectors, and the old arm its scale.
 const FOLLOW_WITHIN: Duration = Duration::seconds(60);
@@ -23,7 +24,7 @@ pub fn begin(d: &mut Draft<'_>, why: &str) {
     let old_slot = world::active_slot(&d.status);
     d.status.settling = Some(Settling { step: 1, since: now, old_slot, reverse: false });
     d.transition(Phase::Settling, "Settling", "Settling", why.to_owned());
-    run(d);
+    go_on(d);
 }
 
 /// The Services have followed: `status.active` is the new version, and there is only the way forward.
@@ -45,6 +46,13 @@ pub fn reverse(d: &mut Draft<'_>) -> Result<String, String> {
 
 /// One pass.
 pub fn run(d: &mut Draft<'_>) {
+    if !stands(d) {
+        return;
+    }
+    go_on(d);
+}
+
+fn go_on(d: &mut Draft<'_>) {
     let Some(settling) = d.status.settling.clone() else {
         return resting::arrive(d);
     };
@@ -57,6 +65,36 @@ pub fn run(d: &mut Draft<'_>) {
         3 => companions(d, &settling),
         4.. => old_arm(d, &settling),
     }
+}
+
+/// Until the Services have followed, the candidate is judged as in the watch: what speaks against it there ends this too. An
+/// expedited release is not judged.
+fn stands(d: &mut Draft<'_>) -> bool {
+    let expedited = d.status.candidate.as_ref().is_some_and(|c| c.kind == ReleaseKind::Expedited);
+    let Some(settling) = d.status.settling.clone().filter(|s| s.step <= 1 && !expedited) else { return true };
+    evidence::remember_pods(d);
+    let judged = evidence::judge(d, Stage::Watch);
+    let per_stable = judged::per_stable(d, None);
+    // Who ended the watch as verified has been told of what only holds; a breach counts all the same.
+    let ends = |s: &evidence::Signal| s.then == RollbackOrHold::Rollback || s.reason == "MetricBreach";
+    let Some(signal) = evidence::signals(d, &judged, per_stable).into_iter().find(ends) else { return true };
+    match signal.then {
+        RollbackOrHold::Rollback => {
+            rollback::begin(d, Cause::reject(signal.reason, signal.message, signal.at));
+        }
+        RollbackOrHold::Hold => {
+            back_to_watching(d, &settling, signal.reason, &signal.message);
+            d.hold(signal.reason, signal.message);
+        }
+    }
+    false
+}
+
+/// The selectors go back; the route has not been touched.
+fn back_to_watching(d: &mut Draft<'_>, settling: &Settling, reason: &str, message: &str) {
+    d.status.settling = None;
+    selectors::point_all(d, settling.old_slot, "back to the old version");
+    d.transition(Phase::Watching, "Watching", reason, message);
 }
 
 /// After the turn a selector that somebody reset is corrected at once; the old arm then drains anew.
@@ -125,14 +163,14 @@ fn follow(d: &mut Draft<'_>, settling: &Settling) {
 /// Back to Watching: the selectors go back, the route has not been touched.
 fn stuck(d: &mut Draft<'_>, settling: &Settling, why: &str) {
     let message = format!("{why}; the selectors go back, the route is as it was");
-    d.status.settling = None;
-    selectors::point_all(d, settling.old_slot, "back to the old version");
     let now = d.now();
     let expedited = d.status.candidate.as_ref().is_some_and(|c| c.kind == ReleaseKind::Expedited);
     if expedited {
+        d.status.settling = None;
+        selectors::point_all(d, settling.old_slot, "back to the old version");
         return rollback::begin(d, Cause::leave("SettlingStuck", message, now));
     }
-    d.transition(Phase::Watching, "Watching", "SettlingStuck", message.clone());
+    back_to_watching(d, settling, "SettlingStuck", &message);
     d.status.pause =
         Some(Pause { by: "understudy".into(), since: now, reason: format!("SettlingStuck: {message}") });
     d.hold("SettlingStuck", message);
