@@ -81,6 +81,21 @@ pub struct ModelRolloutSpec {
     pub on_breach: RollbackOrHold,
 }
 
+impl ModelRollout {
+    /// The HTTPRoute that is split: while a rollout is under way the one that it began with, else the spec's.
+    pub fn route_name(&self) -> Option<&str> {
+        let in_use = self.status.as_ref().and_then(|s| s.route.as_deref());
+        in_use.or_else(|| self.spec.route_name())
+    }
+}
+
+impl ModelRolloutSpec {
+    /// The HTTPRoute that the spec names.
+    pub fn route_name(&self) -> Option<&str> {
+        self.traffic.gateway_api.as_ref().map(|g| g.http_route.as_str())
+    }
+}
+
 fn default_environment() -> String {
     "default".to_owned()
 }

@@ -134,6 +134,6 @@ fn base_of(observed: &Observed, action: &Action) -> Option<Value> {
 }
 
 fn is_users_route(observed: &Observed, action: &Action) -> bool {
-    let route = observed.rollout.spec.traffic.gateway_api.as_ref().map(|g| g.http_route.as_str());
+    let route = observed.rollout.route_name();
     matches!(action, Action::PatchRoute { name, .. } if Some(name.as_str()) == route)
 }

@@ -34,7 +34,7 @@ pub fn gather(ctx: &Context, key: &Key, now: DateTime<Utc>) -> Option<Observed> 
     let beside = |name: String| Key::new(namespace, name);
     let origin_name = rollout.spec.workload.deployment.clone();
     let deployment = |slot: Slot| stores.deployments.get(&beside(slot.deployment(&origin_name)));
-    let route_name = rollout.spec.traffic.gateway_api.as_ref().map(|g| g.http_route.clone());
+    let route_name = rollout.route_name().map(str::to_owned);
     let route = route_name.and_then(|name| stores.routes.get(&beside(name))).map(|r| r.value.clone());
     let warm = stores.routes.get(&beside(warm_route(&rollout.spec.traffic.service)));
     let namespaces = stores.namespaces.get(&Key::new("", namespace));

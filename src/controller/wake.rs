@@ -65,15 +65,15 @@ fn follows(rollout: &ModelRollout, service: &str) -> bool {
     following || service == own || service == super::gather::candidate_service(own)
 }
 
-fn routes(rollout: &ModelRollout) -> [Option<String>; 2] {
-    let traffic = &rollout.spec.traffic;
-    let users = traffic.gateway_api.as_ref().map(|g| g.http_route.clone());
-    [users, Some(super::gather::warm_route(&traffic.service))]
+fn routes(rollout: &ModelRollout) -> [Option<String>; 3] {
+    let owned = |name: Option<&str>| name.map(str::to_owned);
+    let warm = super::gather::warm_route(&rollout.spec.traffic.service);
+    [owned(rollout.route_name()), owned(rollout.spec.route_name()), Some(warm)]
 }
 
 fn has_parent(stores: &Stores, key: &Key, rollout: &ModelRollout, gateway: &Key) -> bool {
-    let Some(traffic) = &rollout.spec.traffic.gateway_api else { return false };
-    let route = stores.routes.get(&Key::new(key.namespace.clone(), traffic.http_route.clone()));
+    let Some(name) = rollout.route_name() else { return false };
+    let route = stores.routes.get(&Key::new(key.namespace.clone(), name.to_owned()));
     route.is_some_and(|route| parents(&route.value, &key.namespace).contains(gateway))
 }
 

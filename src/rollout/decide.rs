@@ -92,6 +92,11 @@ fn has_finalizer(obs: &Observed) -> bool {
 fn report(d: &mut Draft<'_>) {
     d.status.slots = world::slots(d.obs, &d.status);
     selectors::report(d);
+    if let Some((old, new)) = route::renamed(d) {
+        let message =
+            format!("the spec names HTTPRoute {new} now; it counts as soon as {old} is as you wrote it");
+        d.warn("RouteChangeWaits", message);
+    }
     if d.status.adoption.is_some() {
         route::report(d);
     }

@@ -46,6 +46,12 @@ pub fn originals(d: &Draft<'_>) -> Originals {
     d.obs.warm_route.as_ref().and_then(warm_route::originals_of).unwrap_or_default()
 }
 
+/// The route that is split and the one that the spec names now, when they differ.
+pub fn renamed(d: &Draft<'_>) -> Option<(String, String)> {
+    let (old, new) = (d.status.route.clone()?, d.spec().route_name()?);
+    (old != new).then(|| (old, new.to_owned()))
+}
+
 /// Why there is no route that could be split: a reason, and what to do.
 pub fn missing(d: &mut Draft<'_>) -> Option<(&'static str, String)> {
     let (route, service) = (world::route_name(d.obs), &d.spec().traffic.service);

@@ -23,9 +23,9 @@ pub fn warm_route(obs: &Observed) -> String {
     format!("{}-understudy", obs.rollout.spec.traffic.service)
 }
 
-/// Name of the user's HTTPRoute; empty without a gateway, which admission refuses.
+/// Name of the user's HTTPRoute that was observed; empty without a gateway, which admission refuses.
 pub fn route_name(obs: &Observed) -> &str {
-    obs.rollout.spec.traffic.gateway_api.as_ref().map_or("", |g| g.http_route.as_str())
+    obs.rollout.route_name().unwrap_or_default()
 }
 
 /// Our mark on objects.

@@ -77,7 +77,7 @@ fn gather(world: &World, objects: &Objects, rollout: ModelRollout, operator: &Op
     let origin = rollout.spec.workload.deployment.clone();
     let service = rollout.spec.traffic.service.clone();
     let name = rollout.metadata.name.clone().unwrap_or_default();
-    let route = rollout.spec.traffic.gateway_api.as_ref().map(|g| g.http_route.clone()).unwrap_or_default();
+    let route = rollout.route_name().unwrap_or_default().to_owned();
     let ours: BTreeSet<String> = Slot::OURS.iter().map(|s| s.deployment(&origin)).collect();
     let others = objects.deployments.iter().filter(|(n, _)| **n != origin && !ours.contains(*n));
     let slots: BTreeMap<Slot, Deployment> = Slot::OURS
@@ -200,7 +200,7 @@ pub fn carry_out(
             failed = failed.or(Some(refused));
             continue;
         }
-        if matches!(action, Action::PatchRoute { name, .. } if Some(name.as_str()) == route_name(&rollout)) {
+        if matches!(action, Action::PatchRoute { name, .. } if Some(name.as_str()) == rollout.route_name()) {
             operator.route_written_at = Some(world.now);
         }
         if matches!(action, Action::SetFinalizers(_)) {
@@ -211,10 +211,6 @@ pub fn carry_out(
         }
     }
     failed.map_or(Ok(()), Err)
-}
-
-fn route_name(rollout: &ModelRollout) -> Option<&str> {
-    rollout.spec.traffic.gateway_api.as_ref().map(|g| g.http_route.as_str())
 }
 
 /// The rollout as its write left it.

@@ -28,6 +28,7 @@ pub fn perform(world: &mut World, command: &Command) {
         Command::RouteCandidate(n, path, who) => route_candidate(world, *n, path.as_deref(), who),
         Command::RouteReapply(who) => reapply(world, who),
         Command::RouteRule(path, who) => route_rule(world, path, who),
+        Command::RouteCopy(name) => route_copy(world, name),
         Command::Route(there) => route_exists(world, *there),
         Command::SelectorReset(service, who) => selector_reset(world, service, who),
         Command::Prometheus(mood) => world.prometheus.mood = *mood,
@@ -248,6 +249,15 @@ fn route_rule(world: &mut World, path: &str, who: &str) {
     }
     world.meant.owners = None;
     write_route(world, new, who, false);
+}
+
+fn route_copy(world: &mut World, name: &str) {
+    let (Some(route), Some(spec)) = (world.route(), world.meant.route.clone()) else { return };
+    let mut new = route.as_ref().clone();
+    new["spec"] = spec;
+    new["metadata"]["name"] = name.into();
+    new["metadata"]["uid"] = format!("uid-route-{name}").into();
+    world.put_route(new);
 }
 
 fn route_exists(world: &mut World, there: bool) {

@@ -37,6 +37,8 @@ pub enum Command {
     RouteReapply(String),
     /// `route rule PATH by WHO`: the user adds a rule.
     RouteRule(String, String),
+    /// `route copy NAME`: the user has the same route under another name too.
+    RouteCopy(String),
     /// `route delete` and `route create`.
     Route(bool),
     /// `selector reset SERVICE by WHO`: as in Git.
@@ -204,6 +206,7 @@ fn command(words: &[&str], text: &str) -> Result<Command, String> {
         }
         ["route", "reapply", "by", who] => Command::RouteReapply(own(who)),
         ["route", "rule", path, "by", who] => Command::RouteRule(own(path), own(who)),
+        ["route", "copy", name] => Command::RouteCopy(own(name)),
         ["route", "delete"] => Command::Route(false),
         ["route", "create"] => Command::Route(true),
         ["selector", "reset", service, "by", who] => Command::SelectorReset(own(service), own(who)),

@@ -61,6 +61,9 @@ pub struct ModelRolloutStatus {
     /// The state of the tests; with the raw samples it can be recomputed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evidence: Option<Evidence>,
+    /// The HTTPRoute that the candidate's traffic comes through. When the spec names another one, this one is put back first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub route: Option<String>,
     /// The rollback under way.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rollback: Option<RollbackIntent>,

@@ -23,6 +23,12 @@ pub fn run(d: &mut Draft<'_>) {
         d.status.candidate = None;
         d.status.evidence = None;
         d.status.step = None;
+        d.status.route = None;
+        if d.spec().route_name().is_some_and(|named| named != world::route_name(d.obs)) {
+            // The old route is the user's again; the one that the spec names has not been observed yet.
+            d.wait("the route that the spec names now");
+            return d.wake_in(chrono::Duration::seconds(1));
+        }
     }
     if let Some(c) = d.status.candidate.clone() {
         // An expedited release was decided by a person; it does not follow the spec.
@@ -117,6 +123,7 @@ pub fn start_in(d: &mut Draft<'_>, target: &Target, kind: ReleaseKind, slot: Slo
         kind,
         since: d.now(),
     });
+    d.status.route = d.status.route.take().or_else(|| d.spec().route_name().map(str::to_owned));
     d.status.capacity = 0;
     capacity::remember(d);
     if d.status.capacity == 0 {
@@ -161,6 +168,11 @@ pub fn overtaken(d: &Draft<'_>) -> Option<Overtaken> {
     }
     if d.spec().version == active.version && c.version != active.version {
         return Some(Overtaken::SetBack);
+    }
+    if let Some((old, new)) = route::renamed(d) {
+        return Some(Overtaken::Newer(format!(
+            "the spec names HTTPRoute {new} now: {old} is put back first, the evidence so far is void, a new plan begins"
+        )));
     }
     let now = match target::wanted(d) {
         Wanted::Nothing => return Some(Overtaken::SetBack),

@@ -78,6 +78,7 @@ pub fn forget_candidate(d: &mut Draft<'_>) {
     d.status.evidence = None;
     d.status.rollback = None;
     d.status.settling = None;
+    d.status.route = None;
     d.status.overridden = None;
     d.status.conflict = None;
     d.status.capacity = 0;
