@@ -28,7 +28,10 @@ pub async fn missing_objects_are_named_until_they_come(world: &World) -> Result<
     space.apply_again("Service").await?;
     told(&space, "RouteMissing", "digits").await?;
     space.apply_again("HTTPRoute").await?;
+    // Without a request the gateway has no numbers of stable, and nothing moves.
+    let load = space.load(30.0).await?;
     space.wait_phase(Phase::Canary).await?;
+    load.stop();
     space.done().await
 }
 
