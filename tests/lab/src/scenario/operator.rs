@@ -50,7 +50,9 @@ pub(super) async fn start(admin: &Client, run: &RunDir, name: &str, address: &st
         .args([format!("--bind={address}"), format!("--lease-namespace={NAMESPACE}")])
         // A killed operator's successor should not have to wait for long.
         .args(["--lease-duration=6s", "--lease-renew-deadline=4s", "--lease-retry=500ms"])
-        .env("KUBECONFIG", kubeconfig.to_string_lossy());
+        .env("KUBECONFIG", kubeconfig.to_string_lossy())
+        // As in `deploy/30-deployment.yaml`.
+        .env("MALLOC_ARENA_MAX", "1");
     Process::start(spec)
 }
 
