@@ -10,8 +10,10 @@ mod server;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use lab::wait::wait_for;
 use lab::{Lab, Options};
 use libtest_mimic::{Arguments, Failed, Trial};
 use tokio::runtime::Handle;
@@ -112,7 +114,12 @@ async fn the_printed_kinds_pass_a_dry_run_of_the_server(world: &World) -> Result
 }
 
 async fn kubectl_explains_every_field_of_the_strategy(world: &World) -> Result<()> {
-    let answer = world.kubectl(&["explain", "modelrollout.spec.strategy"], &[])?;
+    // The API server publishes a kind's description a moment after it serves the kind.
+    let answer = wait_for("the kind to be described", Duration::from_secs(60), async || {
+        let asked = world.kubectl(&["explain", "modelrollout.spec.strategy"], &[]);
+        asked.map_err(|error| format!("{error:#}"))
+    })
+    .await?;
     for field in ["shadow", "canary", "watch", "requireProof", "deadlines"] {
         let mut lines = answer.lines().skip_while(|line| !line.starts_with(&format!("  {field}\t")));
         ensure!(lines.next().is_some(), "no field {field} in\n{answer}");
