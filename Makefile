@@ -85,7 +85,7 @@ crds: ## Write the kinds to crds/
 
 release: ## The release binary, and its size
 	$(CARGO) build --release -p understudy --bin understudy
-	@ls -l $(RELEASE) | awk '{printf "release binary: %.1f MB\n", $$5 / 1e6; exit $$5 > 25e6}'
+	@ls -l $(RELEASE) | awk '{printf "release binary: %.1f MB\n", $$5 / 1e6; exit ($$5 > 25e6)}'
 
 clean: ## Remove what was built
 	rm -rf build target
