@@ -134,7 +134,7 @@ impl Target<'_> {
 /// What a [`WriteError`] calls an action of a rollout when it fails, see [`WriteError::what`].
 pub fn what(rollout: &Key, action: &Action) -> String {
     let (verb, resource) = action.verb_and_resource();
-    format!("{verb} {resource} {}/{}", rollout.namespace, object_name(&rollout.name, action))
+    super::error::what(verb, resource, &rollout.namespace, &object_name(&rollout.name, action))
 }
 
 fn object_name(rollout: &str, action: &Action) -> String {

@@ -61,6 +61,11 @@ fn explain(error: &kube::Error) -> String {
     }
 }
 
+/// What a write is called. A failed write is known again by it.
+pub(super) fn what(verb: &str, resource: &str, namespace: &str, name: &str) -> String {
+    format!("{verb} {resource} {namespace}/{name}")
+}
+
 /// What a person can do about a refusal.
 fn advice(status: &kube::core::Status) -> Option<&'static str> {
     let by_rbac = status.message.contains(" cannot ");
@@ -84,7 +89,7 @@ fn advice(status: &kube::core::Status) -> Option<&'static str> {
 impl WriteError {
     /// Which call it was.
     pub fn what(&self) -> String {
-        format!("{} {} {}/{}", self.verb, self.resource, self.namespace, self.name)
+        what(self.verb, self.resource, &self.namespace, &self.name)
     }
 
     /// What is sensible now.

@@ -41,17 +41,18 @@ pub fn ensure(d: &mut Draft<'_>) -> Result<(), (&'static str, String)> {
 
 /// Services that came after the adoption and select exactly the origin follow the active slot as well: the origin goes to 0.
 pub fn extend(d: &mut Draft<'_>) -> Result<(), (&'static str, String)> {
-    let (Some(origin), Some(mut adoption)) = (d.obs.origin.clone(), d.status.adoption.clone()) else {
+    let obs = d.obs;
+    let (Some(origin), Some(mut adoption)) = (&obs.origin, d.status.adoption.clone()) else {
         return Ok(());
     };
     let ours = world::candidate_service(d.obs);
     let mut refused = Ok(());
-    for service in &d.obs.services {
+    for service in &obs.services {
         let name = service.metadata.name.clone().unwrap_or_default();
         if name == ours || adoption.services.iter().any(|s| s.name == name) {
             continue;
         }
-        match services::relation(service, &origin, &d.obs.other_pod_labels) {
+        match services::relation(service, origin, &obs.other_pod_labels) {
             Relation::Follows => {
                 let selector = service.spec.as_ref().and_then(|s| s.selector.clone()).unwrap_or_default();
                 d.event(

@@ -66,8 +66,7 @@ fn stable_takes_over(d: &mut Draft<'_>) -> bool {
     }
     capacity::wake_stable(d);
     let service = &d.spec().traffic.service;
-    let pods = world::ready_pods(d.obs, world::active_slot(&d.status), None);
-    if pods > 0 && !world::ready_endpoints(d.obs, service).is_empty() {
+    if world::stable_ready(d.obs, &d.status) && !world::ready_endpoints(d.obs, service).is_empty() {
         return true;
     }
     // The user who removes the origin together with the rollout is not waited for: nothing could bring it back.

@@ -83,6 +83,11 @@ pub fn ready_pods(obs: &Observed, slot: Slot, template_hash: Option<&str>) -> i3
     i32::try_from(takes_traffic(obs, slot, template_hash).count()).unwrap_or(i32::MAX)
 }
 
+/// Whether the stable version has a pod that could take more.
+pub fn stable_ready(obs: &Observed, status: &ModelRolloutStatus) -> bool {
+    ready_pods(obs, active_slot(status), None) > 0
+}
+
 /// Pods of the candidate that its share can reach: ready, of its template, and ready endpoints of our Service. Without the
 /// Service there are none, however many pods are ready.
 pub fn candidate_endpoints(obs: &Observed, status: &ModelRolloutStatus) -> i32 {

@@ -32,13 +32,7 @@ pub fn perform(world: &mut World, command: &Command) {
         Command::Route(there) => route_exists(world, *there),
         Command::SelectorReset(service, who) => selector_reset(world, service, who),
         Command::Prometheus(mood) => world.prometheus.mood = *mood,
-        Command::Watch(kind) => {
-            let fails = |kind: &String| {
-                let why = "the script says so".to_owned();
-                WatchFailing { kind: kind.clone(), why, since: world.now }
-            };
-            world.watch_failing = kind.as_ref().map(fails);
-        }
+        Command::Watch(kind) => watch(world, kind.as_deref()),
         Command::Template(change) => template(world, change),
         Command::Decision(action, version, old, who) => decide(world, *action, version.as_deref(), *old, who),
         Command::VersionDelete(v) => {
@@ -77,6 +71,11 @@ pub fn perform(world: &mut World, command: &Command) {
         // These are about the run, not about the world.
         Command::Kill(_) | Command::Crash(_) | Command::Allow(_) => {}
     }
+}
+
+fn watch(world: &mut World, kind: Option<&str>) {
+    let why = "the script says so".to_owned();
+    world.watch_failing = kind.map(|kind| WatchFailing { kind: kind.to_owned(), why, since: world.now });
 }
 
 fn gateway(world: &mut World, word: &str) {

@@ -120,7 +120,7 @@ fn pods(d: &mut Draft<'_>) -> bool {
     if lowers {
         capacity::wake_stable(d);
     }
-    if lowers && ready > 0 && !stable_ready(d) {
+    if lowers && ready > 0 && !world::stable_ready(d.obs, &d.status) {
         d.hold("StableNotReady", "pods of the candidate are missing, and the stable version has no ready pod to take over for them; it is being woken");
     } else if d.status.overridden.is_none() && bearable != step.set {
         let message = format!(
@@ -151,11 +151,6 @@ fn pods(d: &mut Draft<'_>) -> bool {
     }
     d.status.step = Some(step);
     enough
-}
-
-/// The stable version could take more.
-fn stable_ready(d: &Draft<'_>) -> bool {
-    world::ready_pods(d.obs, world::active_slot(&d.status), None) > 0
 }
 
 /// Hold and watch times run only at the planned weight, by intervals with fresh samples of both arms.

@@ -98,7 +98,7 @@ pub fn keep(d: &mut Draft<'_>) {
         d.urgent();
     }
     route::restore(d);
-    if active_slot_is_ours(d) {
+    if world::active_slot(&d.status) != Slot::Origin {
         // One that cannot follow is said when the next release asks for it.
         let _ = adoption::extend(d);
     }
@@ -109,10 +109,6 @@ pub fn keep(d: &mut Draft<'_>) {
         selectors::candidate_service(d, active.next());
     }
     active_scale(d, active);
-}
-
-fn active_slot_is_ours(d: &Draft<'_>) -> bool {
-    world::active_slot(&d.status) != Slot::Origin
 }
 
 fn active_scale(d: &mut Draft<'_>, active: Slot) {
