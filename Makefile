@@ -64,7 +64,7 @@ unit: ## Unit tests, golden statistics, simulations of the state machine
 	$(CARGO) test -p understudy-lab --lib --bins
 
 lab-test: prerequisites rollouts ## Tests on a real control plane, gateway and Prometheus
-	$(CARGO) test -p understudy-lab --test lab --test cli --test models --test kinds
+	$(CARGO) test -p understudy-lab --no-fail-fast --test lab --test cli --test models --test kinds
 
 rollouts: prerequisites release ## Rollouts on the lab alone: promotions, regressions, edits, kills, costs, bad input
 	$(CARGO) build --workspace --bins

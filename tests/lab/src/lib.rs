@@ -12,6 +12,7 @@
 //! node        the node agent: pods as processes
 //! models, model_server, load   real models, the process that serves one, and the callers
 //! cli         the `lab` command; one file per verb
+//! suite       the `main` of a test program whose tests share one lab
 //! ```
 //!
 //! A test binary or the demo runs its own lab in-process:
@@ -51,6 +52,7 @@ pub mod process;
 pub mod prometheus;
 pub mod scenario;
 pub mod state;
+pub mod suite;
 pub mod wait;
 
 pub use inside::{block_on, inside};

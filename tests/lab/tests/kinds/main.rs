@@ -19,16 +19,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use tokio::runtime::Handle;
 
 fn main() -> ExitCode {
-    if std::env::args().any(|argument| argument == "--list") {
-        return libtest_mimic::run(&Arguments::from_args(), trials(None)).exit_code();
-    }
-    match run() {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("{error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    lab::suite::main(|| trials(None), run)
 }
 
 fn run() -> Result<ExitCode> {

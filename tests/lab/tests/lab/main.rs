@@ -10,7 +10,7 @@ mod workloads;
 
 use anyhow::Result;
 use lab::{Lab, Options};
-use libtest_mimic::{Arguments, Conclusion, Failed, Trial};
+use libtest_mimic::{Arguments, Failed, Trial};
 use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::runtime::Handle;
@@ -19,19 +19,10 @@ fn main() -> ExitCode {
     if std::env::args().nth(1).as_deref() == Some(echo::VERB) {
         return echo::main();
     }
-    if std::env::args().any(|argument| argument == "--list") {
-        return libtest_mimic::run(&Arguments::from_args(), trials(None)).exit_code();
-    }
-    match run() {
-        Ok(conclusion) => conclusion.exit_code(),
-        Err(error) => {
-            eprintln!("{error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    lab::suite::main(|| trials(None), run)
 }
 
-fn run() -> Result<Conclusion> {
+fn run() -> Result<ExitCode> {
     // First of all: the node agent is this program too, with arguments of its own.
     lab::inside()?;
     let mut arguments = Arguments::from_args();
@@ -44,7 +35,7 @@ fn run() -> Result<Conclusion> {
     if conclusion.has_failed() {
         support::print_logs(&lab);
     }
-    Ok(conclusion)
+    Ok(conclusion.exit_code())
 }
 
 fn trials(lab: Option<(Arc<Lab>, Handle)>) -> Vec<Trial> {

@@ -15,6 +15,7 @@ use crate::world::{SOON, World};
 
 /// At rest: no request beyond lease and watches, no query.
 pub async fn an_idle_rollout_costs_nothing(world: &World) -> Result<()> {
+    world.clear().await?;
     let space = Space::adopted(world, "idle").await?;
     tokio::time::sleep(Duration::from_secs(5)).await;
     let queries = queries().await?;
@@ -137,6 +138,7 @@ fn audited(space: &Space<'_>, from: DateTime<Utc>, to: DateTime<Utc>) -> Result<
 
 /// Ten rollouts, one of them after a release: under 40 MB resident.
 pub async fn ten_rollouts_fit_into_forty_megabytes(world: &World) -> Result<()> {
+    world.clear().await?;
     let space = Space::adopted(world, "ten").await?;
     for number in 1..10 {
         small(&space, &format!("small-{number}")).await?;

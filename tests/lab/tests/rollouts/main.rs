@@ -25,17 +25,7 @@ use world::World;
 const TOGETHER: usize = 2;
 
 fn main() -> ExitCode {
-    if std::env::args().any(|argument| argument == "--list") {
-        let all = together(None).into_iter().chain(alone(None)).collect();
-        return libtest_mimic::run(&Arguments::from_args(), all).exit_code();
-    }
-    match run() {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("{error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    lab::suite::main(|| together(None).into_iter().chain(alone(None)).collect(), run)
 }
 
 fn run() -> Result<ExitCode> {

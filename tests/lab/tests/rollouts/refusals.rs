@@ -154,7 +154,10 @@ pub async fn a_route_that_nobody_accepts_holds_before_any_traffic_moves(world: &
     let moved = space.route.versions().iter().any(|seen| seen.object.share.candidate > 0);
     ensure!(!moved, "traffic moved on a route that nobody accepts");
     routes.patch("digits", &PatchParams::default(), &Patch::Merge(parents("lab"))).await?;
+    // The gateway forgot the route meanwhile, and with it its numbers of stable.
+    let load = space.load(30.0).await?;
     space.wait_phase(Phase::Canary).await?;
+    load.stop();
     space.done().await
 }
 

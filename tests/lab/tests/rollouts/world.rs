@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use kube::Client;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::{DeleteParams, ListParams};
+use kube::{Api, Client};
 use lab::apply::Applier;
 use lab::audit::Request;
 use lab::process::Process;
@@ -18,6 +20,8 @@ pub const RELEASE: Duration = Duration::from_secs(180);
 /// One lab with one operator.
 pub struct World {
     cluster: Cluster,
+    /// Those that were there before any test.
+    namespaces: Vec<String>,
     /// Applies as the user's own tool.
     pub applier: Applier,
 }
@@ -28,7 +32,28 @@ impl World {
         let mut cluster = Cluster::create(Options::default(), "base").await?;
         cluster.start_operator().await?;
         let applier = Applier::new(cluster.client());
-        Ok(Self { cluster, applier })
+        let namespaces: Api<Namespace> = Api::all(cluster.client());
+        let namespaces = namespaces.list(&ListParams::default()).await?.items;
+        let namespaces = namespaces.into_iter().filter_map(|one| one.metadata.name).collect();
+        Ok(Self { cluster, namespaces, applier })
+    }
+
+    /// Removes what failed tests left behind: it would count in the tests after them.
+    pub async fn clear(&self) -> Result<()> {
+        let namespaces: Api<Namespace> = Api::all(self.client());
+        let left = async || -> Result<Vec<String>> {
+            let all = namespaces.list(&ListParams::default()).await?;
+            let names = all.items.into_iter().filter_map(|one| one.metadata.name);
+            Ok(names.filter(|name| !self.namespaces.contains(name)).collect())
+        };
+        for name in left().await? {
+            namespaces.delete(&name, &DeleteParams::background()).await?;
+        }
+        wait_for("the namespaces of failed tests to be gone", SOON, async || {
+            let left = left().await.map_err(|error| format!("{error:#}"))?;
+            if left.is_empty() { Ok(()) } else { Err(left.join(", ")) }
+        })
+        .await
     }
 
     /// A client with the administrator's rights.
