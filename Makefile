@@ -7,7 +7,7 @@ KEEP ?=
 RELEASE := $(abspath $(or $(CARGO_TARGET_DIR),target)/release/understudy)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint doc unit lab-test rollouts lab lab-up lab-down crds release clean prerequisites
+.PHONY: help demo test lint doc unit lab-test rollouts fits lab lab-up lab-down crds release clean prerequisites
 
 help: ## Say what there is
 	@echo "Understudy releases model versions safely on Kubernetes. Two commands to start with:"
@@ -69,6 +69,12 @@ lab-test: prerequisites rollouts ## Tests on a real control plane, gateway and P
 rollouts: prerequisites release ## Rollouts on the lab alone: promotions, regressions, edits, kills, costs, bad input
 	$(CARGO) build --workspace --bins
 	UNDERSTUDY_BIN=$(RELEASE) $(CARGO) test -p understudy-lab --test rollouts $(if $(ONLY),-- $(ONLY))
+
+fits: prerequisites release ## Tests of how it fits a cluster with autoscalers, Git syncs and policies; writes docs/fits.md
+	$(CARGO) build --workspace --bins
+	rm -rf build/lab/measured
+	UNDERSTUDY_BIN=$(RELEASE) $(CARGO) test -p understudy-lab --test rollouts -- fits::
+	$(CARGO) run -q -p understudy-lab -- fits --out docs/fits.md
 
 lab: prerequisites ## Build the lab's parts (control plane, gateway, models) without starting it
 	$(CARGO) run -q -p understudy-lab -- build

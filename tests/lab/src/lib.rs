@@ -13,6 +13,7 @@
 //! models, model_server, load   real models, the process that serves one, and the callers
 //! cli         the `lab` command; one file per verb
 //! suite       the `main` of a test program whose tests share one lab
+//! measured    what tests measured, for `docs/fits.md`
 //! ```
 //!
 //! A test binary or the demo runs its own lab in-process:
@@ -42,6 +43,7 @@ pub mod images;
 pub mod inside;
 pub mod lab;
 pub mod load;
+pub mod measured;
 pub mod model_server;
 pub mod models;
 pub mod net;

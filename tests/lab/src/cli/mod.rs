@@ -3,6 +3,7 @@
 mod build;
 mod down;
 mod enter;
+mod fits;
 mod image;
 mod logs;
 mod status;
@@ -67,6 +68,8 @@ enum Verb {
     Demo(crate::demo::Args),
     /// Send digits through the gateway or to a Service, and say what came of them.
     Load(crate::load::Args),
+    /// Write what the tests of fitting in measured as a page.
+    Fits(fits::Fits),
     /// Train the versions of the model `digits`, once, and list them.
     Models(crate::models::Args),
     /// Serve one version, as its environment says.
@@ -105,6 +108,7 @@ fn run(verb: Verb) -> Result<()> {
         Verb::Build => build::run(),
         Verb::Demo(args) => crate::demo::run(&args),
         Verb::Load(args) => logged(|| crate::load::run(&args)),
+        Verb::Fits(args) => fits::run(&args),
         Verb::Models(args) => logged(|| crate::models::run(&args)),
         Verb::ModelServer(args) => logged(|| crate::model_server::run(&args)),
         Verb::Supervise(name) => supervise::run(&name.name),

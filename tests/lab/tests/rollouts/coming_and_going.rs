@@ -113,7 +113,7 @@ pub async fn the_second_claim_is_stalled(world: &World) -> Result<()> {
     space.done().await
 }
 
-async fn delete(space: &Space<'_>) -> Result<()> {
+pub async fn delete(space: &Space<'_>) -> Result<()> {
     let rollouts = space.rollouts();
     rollouts.delete("digits", &DeleteParams::default()).await?;
     wait_for("the rollout to be gone", SOON, async || {
@@ -134,7 +134,7 @@ async fn pods(space: &Space<'_>) -> Result<BTreeMap<String, String>> {
 }
 
 /// Every Deployment, Service, HTTPRoute and pod, without status and the server's counters.
-async fn everything(space: &Space<'_>) -> Result<BTreeMap<String, Value>> {
+pub async fn everything(space: &Space<'_>) -> Result<BTreeMap<String, Value>> {
     let mut all = BTreeMap::new();
     let list = ListParams::default();
     for one in space.deployments().list(&list).await? {
@@ -168,7 +168,7 @@ fn bare(mut object: Value) -> Value {
     object
 }
 
-fn same(before: &BTreeMap<String, Value>, now: &BTreeMap<String, Value>) -> Result<()> {
+pub fn same(before: &BTreeMap<String, Value>, now: &BTreeMap<String, Value>) -> Result<()> {
     let names = |all: &BTreeMap<String, Value>| all.keys().cloned().collect::<Vec<_>>();
     ensure!(names(before) == names(now), "there was {:?}, there is {:?}", names(before), names(now));
     for (name, was) in before {

@@ -5,6 +5,7 @@
 mod coming_and_going;
 mod costs;
 mod edits;
+mod fits;
 mod kills;
 mod manifests;
 mod promotions;
@@ -54,14 +55,15 @@ fn run() -> Result<ExitCode> {
 type Place = Option<(Arc<World>, Handle)>;
 
 macro_rules! trials {
-    ($world:expr; $($module:ident :: $test:ident),* $(,)?) => { vec![$({
+    ($world:expr; $($test:path),* $(,)?) => { vec![$({
         let world: Place = $world.clone();
-        Trial::test(stringify!($test), move || {
+        let name = stringify!($test).replace(' ', "");
+        Trial::test(name.clone(), move || {
             let (world, runtime) = world.ok_or("no lab")?;
-            let result = runtime.block_on($module::$test(&world));
+            let result = runtime.block_on($test(&world));
             result.map_err(|error| {
                 // At once, not only when all are through.
-                eprintln!("{}: {error:#}", stringify!($test));
+                eprintln!("{name}: {error:#}");
                 Failed::from(format!("{error:#}"))
             })
         })
@@ -87,6 +89,16 @@ fn together(world: Place) -> Vec<Trial> {
         refusals::a_template_that_cannot_run_twice_is_refused_and_put_right,
         refusals::bad_queries_hold_before_any_traffic_moves,
         refusals::a_route_that_nobody_accepts_holds_before_any_traffic_moves,
+        fits::templates::resources_before_the_first_promotion,
+        fits::templates::a_sidecar_in_mid_canary,
+        fits::templates::a_volume_while_watching,
+        fits::templates::resources_while_the_version_is_rejected,
+        fits::take_over::deleted_in_each_phase_and_made_again,
+        fits::take_over::the_origin_deleted_and_made_again,
+        fits::take_over::the_namespace_deleted_in_mid_canary,
+        fits::take_over::a_second_rollout_shares_the_route,
+        fits::take_over::services_with_several_ports_and_headless,
+        fits::take_over::a_route_with_sixteen_rules,
     ]
 }
 

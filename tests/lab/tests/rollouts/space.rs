@@ -7,12 +7,14 @@ use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Namespace, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use kube::core::GroupVersionKind;
 use kube::discovery::ApiResource;
 use kube::{Api, Client};
 use lab::load::{self, AccessLog, Images, Question, Report, Target};
+use lab::measured::Measured;
 use lab::net;
 use lab::scenario::OPERATOR_USER;
 use lab::scenario::observe::{Body, PodWatch, RolloutWatch, RouteWatch, Write, writes};
@@ -81,7 +83,11 @@ impl<'a> Space<'a> {
     /// The end: nothing of the namespace is left to disturb the tests after it.
     pub async fn done(self) -> Result<()> {
         let namespaces: Api<Namespace> = Api::all(self.client());
-        namespaces.delete(&self.namespace, &DeleteParams::background()).await?;
+        match namespaces.delete(&self.namespace, &DeleteParams::background()).await {
+            // Some tests delete it themselves.
+            Err(kube::Error::Api(error)) if matches!(error.code, 404 | 409) => {}
+            other => drop(other?),
+        }
         wait_for("the namespace to be gone", SOON, async || {
             match namespaces.get_opt(&self.namespace).await.map_err(|error| error.to_string())? {
                 None => Ok(()),
@@ -100,14 +106,26 @@ impl<'a> Space<'a> {
         self.world.applier.apply(&object.to_string(), "team").await
     }
 
-    /// Applies the user's own objects again, as a Git sync does.
-    pub async fn apply_again(&self, kind: &str) -> Result<()> {
-        let documents = self.serving.split("\n---\n");
+    /// One of the user's own objects, as it is in Git.
+    pub fn document(&self, kind: &str) -> Result<&str> {
         let wanted = format!("kind: {kind}\n");
-        let document =
-            documents.into_iter().find(|text| text.contains(&wanted)).context("no such document")?;
-        self.world.applier.apply(document, "team").await?;
+        self.serving.split("\n---\n").find(|text| text.contains(&wanted)).context("no such document")
+    }
+
+    /// Applies the user's own object again, as a Git sync does.
+    pub async fn apply_again(&self, kind: &str) -> Result<()> {
+        self.world.applier.apply(self.document(kind)?, "team").await?;
         Ok(())
+    }
+
+    /// The same with other rules in the user's route, before anybody adopted it.
+    pub async fn with_rules(self, rules: Value) -> Result<Self> {
+        let mut route: Value = serde_saphyr::from_str(self.document("HTTPRoute")?)?;
+        route["spec"]["rules"] = rules;
+        self.apply(&route).await?;
+        self.wait_gateway().await?;
+        let user_route = self.route_now().await?;
+        Ok(Self { user_route, ..self })
     }
 
     pub fn rollouts(&self) -> Api<ModelRollout> {
@@ -183,6 +201,17 @@ impl<'a> Space<'a> {
 
     pub fn status(&self) -> ModelRolloutStatus {
         self.rollout.status().unwrap_or_default()
+    }
+
+    /// Waits for an Event with the reason; what it says.
+    pub async fn event(&self, reason: &str) -> Result<String> {
+        let events: Api<Event> = Api::namespaced(self.client(), &self.namespace);
+        let list = ListParams::default().fields(&format!("reason={reason}"));
+        wait_for(&format!("an Event {reason}"), SOON, async || {
+            let found = events.list(&list).await.map_err(|error| error.to_string())?.items.pop();
+            found.and_then(|event| event.note).ok_or("there is none".to_owned())
+        })
+        .await
     }
 
     /// A person's decision on the present plan.
@@ -326,6 +355,20 @@ impl<'a> Space<'a> {
         let log = self.world.cluster().files().audit_log();
         let all = writes(&log, "httproutes", &self.namespace, "digits")?;
         Ok(all.into_iter().filter(|write| write.user == OPERATOR_USER).collect())
+    }
+
+    /// A line of `docs/fits.md`: the load that ran meanwhile, the time until the disturbance was corrected, how it ended.
+    pub fn measured(
+        &self,
+        part: &str,
+        case: &str,
+        load: Option<&Report>,
+        corrected: Option<Duration>,
+        end: &str,
+    ) -> Result<()> {
+        let measured = Measured::new(part, case, end).load(load).corrected(corrected);
+        self.note(&format!("{measured:?}"));
+        measured.keep()
     }
 
     /// A figure for the record.

@@ -1,0 +1,4 @@
+//! How it fits the cluster it is put in: each test is a line of `docs/fits.md`.
+
+pub mod take_over;
+pub mod templates;
