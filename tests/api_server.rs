@@ -118,6 +118,9 @@ impl World {
             route_written_at: None,
             failed_write: None,
             watch_failing: None,
+            autoscalers: Vec::new(),
+            budgets: Vec::new(),
+            unread: Vec::new(),
             answers: Default::default(),
         }
     }

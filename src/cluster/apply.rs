@@ -14,9 +14,11 @@ use super::error::{Why, WriteError};
 use super::lease::Fence;
 use super::raw::{self, Raw};
 use super::shelf::Key;
+use super::store::Store;
 use super::stores::Stores;
 use crate::api::{ModelRollout, keys};
 use crate::rollout::Action;
+use crate::workload::companions::{self, Kind};
 
 /// Writes to the API server. What the server answers is put into the stores, so the next pass sees it.
 #[derive(Clone)]
@@ -86,6 +88,19 @@ impl Writer {
             Action::DeleteRoute { uid, .. } => {
                 self.delete(&target, &self.stores.routes, self.routes(&key), uid).await
             }
+            Action::CreateCompanion { kind, object } => {
+                let wanted = Raw::new(object.clone()).map_err(|e| target.error(Why::Json(e)))?;
+                let (store, api) = self.companions(*kind, &key);
+                self.create(&target, store, api, &wanted).await
+            }
+            Action::PatchCompanion { kind, patch, .. } => {
+                let (store, api) = self.companions(*kind, &key);
+                self.json_patch(&target, store, &api, (patch, base)).await
+            }
+            Action::DeleteCompanion { kind, uid, .. } => {
+                let (store, api) = self.companions(*kind, &key);
+                self.delete(&target, store, api, uid).await
+            }
             Action::RecordOutcome { status, .. } => self.outcome(&target, status).await,
         }?;
         Ok(None)
@@ -101,6 +116,14 @@ impl Writer {
 
     fn routes(&self, key: &Key) -> Api<Raw> {
         Api::namespaced_with(self.client.clone(), &key.namespace, &raw::http_route())
+    }
+
+    fn companions(&self, kind: Kind, key: &Key) -> (&Store<Raw>, Api<Raw>) {
+        let store = match kind {
+            Kind::Autoscaler => &self.stores.autoscalers,
+            Kind::Budget => &self.stores.budgets,
+        };
+        (store, Api::namespaced_with(self.client.clone(), &key.namespace, &raw::companion(kind)))
     }
 
     /// One call, fenced and with its deadline. It gets no more time than the lease surely lasts: after that another
@@ -145,12 +168,15 @@ fn object_name(rollout: &str, action: &Action) -> String {
         }
         Action::CreateService(s) => s.metadata.name.clone().unwrap_or_default(),
         Action::CreateRoute(v) => v["metadata"]["name"].as_str().unwrap_or_default().to_owned(),
+        Action::CreateCompanion { object, .. } => companions::name(object).to_owned(),
         Action::Scale { deployment, .. } => deployment.clone(),
         Action::DeleteDeployment { name, .. }
         | Action::PatchService { name, .. }
         | Action::DeleteService { name, .. }
         | Action::PatchRoute { name, .. }
         | Action::DeleteRoute { name, .. }
+        | Action::PatchCompanion { name, .. }
+        | Action::DeleteCompanion { name, .. }
         | Action::RecordOutcome { name, .. } => name.clone(),
     }
 }

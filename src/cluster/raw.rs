@@ -8,6 +8,8 @@ use kube::core::{ApiResource, DynamicResourceScope};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::Value;
 
+use crate::workload::companions::Kind;
+
 /// An object with every field that the API server sent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Raw {
@@ -25,6 +27,13 @@ impl Raw {
     pub fn new(value: Value) -> Result<Self, serde_json::Error> {
         let metadata = ObjectMeta::deserialize(&value["metadata"])?;
         Ok(Self { metadata, value })
+    }
+
+    /// Forgets its status.
+    pub fn drop_status(&mut self) {
+        if let Some(object) = self.value.as_object_mut() {
+            object.remove("status");
+        }
     }
 
     /// Forgets who wrote what, for kinds that we only read.
@@ -100,6 +109,18 @@ pub fn gateway() -> ApiResource {
 /// `GatewayClass`.
 pub fn gateway_class() -> ApiResource {
     gateway_api("GatewayClass", "gatewayclasses")
+}
+
+/// The kind of a slot's companion.
+pub fn companion(kind: Kind) -> ApiResource {
+    let (group, version) = kind.api_version().split_once('/').unwrap_or_default();
+    ApiResource {
+        group: group.into(),
+        version: version.into(),
+        api_version: kind.api_version().into(),
+        kind: kind.as_str().into(),
+        plural: kind.resource().into(),
+    }
 }
 
 #[cfg(test)]

@@ -56,6 +56,18 @@ pub const RULES: &[Rule] = &[
     ),
     rule("gateway.networking.k8s.io", "gateways", &["list", "watch"], "the class of a route's parents"),
     rule("gateway.networking.k8s.io", "gatewayclasses", &["list", "watch"], "whether a gateway mirrors"),
+    rule(
+        "autoscaling",
+        "horizontalpodautoscalers",
+        &["get", "list", "watch", "create", "patch", "delete"],
+        "copies of the origin's for the slots",
+    ),
+    rule(
+        "policy",
+        "poddisruptionbudgets",
+        &["get", "list", "watch", "create", "patch", "delete"],
+        "copies of the origin's for the slots",
+    ),
     rule("events.k8s.io", "events", &["create", "patch"], "what happened, for people"),
 ];
 

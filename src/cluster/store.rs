@@ -37,6 +37,13 @@ impl<T> Store<T> {
         Self { shelf: Shelf::default(), progress: Progress::new(kind), topics, changed }
     }
 
+    /// An empty store of a kind that the operator can do without: that it may not be read is said, and holds nothing up.
+    pub fn optional(kind: &'static str, topics: fn(&Change<T>) -> Vec<Topic>, changed: Changed) -> Self {
+        let mut store = Self::new(kind, topics, changed);
+        store.progress.optional = true;
+        store
+    }
+
     /// Takes in an object: from the watch, or as a write of ours returned it.
     pub fn put(&self, meta: &ObjectMeta, value: T) {
         self.tell(self.shelf.put(meta, value));
@@ -98,7 +105,9 @@ pub struct Failing {
 pub struct Progress {
     /// Plural name of the kind.
     pub kind: &'static str,
+    optional: bool,
     absent: AtomicBool,
+    forbidden: AtomicBool,
     wanted: AtomicU64,
     listed: AtomicU64,
     failures: AtomicU64,
@@ -111,7 +120,9 @@ impl Progress {
     fn new(kind: &'static str) -> Self {
         Self {
             kind,
+            optional: false,
             absent: AtomicBool::new(false),
+            forbidden: AtomicBool::new(false),
             wanted: AtomicU64::new(0),
             listed: AtomicU64::new(0),
             failures: AtomicU64::new(0),
@@ -132,11 +143,23 @@ impl Progress {
         }
         self.failures.store(0, Ordering::Relaxed);
         self.absent.store(false, Ordering::Relaxed);
+        self.forbidden.store(false, Ordering::Relaxed);
     }
 
     /// The kind is not installed. True when that is news.
     pub fn absent(&self) -> bool {
         !self.absent.swap(true, Ordering::Relaxed)
+    }
+
+    /// The kind may not be read. It matters only where the operator can do without it.
+    pub fn forbid(&self) {
+        self.forbidden.store(self.optional, Ordering::Relaxed);
+    }
+
+    /// The API server's words, where the operator may not read a kind that it can do without.
+    pub fn forbidden(&self) -> Option<String> {
+        let error = || self.error.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.forbidden.load(Ordering::Relaxed).then(error)
     }
 
     /// The watch failed; returns how often since it last had a full list.
@@ -161,6 +184,9 @@ impl Progress {
 
     /// The watch that a namespace, or any, depends on and that has failed for long.
     pub fn failing(&self, namespace: Option<&str>, now: Instant) -> Option<Failing> {
+        if self.forbidden.load(Ordering::Relaxed) {
+            return None;
+        }
         let concerns = |scope: &str| scope.is_empty() || namespace.is_none_or(|n| n == scope);
         let broken = self.broken();
         let mut long = broken.iter().filter(|(scope, b)| {
@@ -184,7 +210,7 @@ impl Progress {
     /// What is still missing, for people; `None` when every watch has had its first list.
     pub fn missing(&self) -> Option<String> {
         let (wanted, listed) = (self.wanted.load(Ordering::Relaxed), self.listed.load(Ordering::Relaxed));
-        if listed >= wanted || self.is_absent() {
+        if listed >= wanted || self.is_absent() || self.forbidden.load(Ordering::Relaxed) {
             return None;
         }
         let error = self.error.lock().unwrap_or_else(PoisonError::into_inner);

@@ -17,7 +17,9 @@ use super::store::{Changed, Failing, Progress, Store};
 use super::topics;
 use super::watch::Watch;
 use crate::api::{ModelRollout, ModelVersion, RolloutDecision};
+use crate::rollout::observed::Unread;
 use crate::telemetry::Metrics;
+use crate::workload::companions::Kind;
 
 /// The world as the watches and our own writes know it.
 pub struct Stores {
@@ -45,6 +47,10 @@ pub struct Stores {
     pub gateways: Arc<Store<Raw>>,
     /// GatewayClasses.
     pub gateway_classes: Arc<Store<Raw>>,
+    /// HorizontalPodAutoscalers, without their status.
+    pub autoscalers: Arc<Store<Raw>>,
+    /// PodDisruptionBudgets, without their status.
+    pub budgets: Arc<Store<Raw>>,
     /// Namespaces.
     pub namespaces: Arc<Store<NamespaceRow>>,
 }
@@ -66,6 +72,8 @@ impl Stores {
             routes: Arc::new(Store::new("httproutes", topics::route, tell())),
             gateways: Arc::new(Store::new("gateways", topics::gateway, tell())),
             gateway_classes: Arc::new(Store::new("gatewayclasses", topics::gateway_class, tell())),
+            autoscalers: Arc::new(Store::optional(Kind::Autoscaler.resource(), topics::autoscaler, tell())),
+            budgets: Arc::new(Store::optional(Kind::Budget.resource(), topics::budget, tell())),
             namespaces: Arc::new(Store::new("namespaces", topics::namespace, tell())),
         }
     }
@@ -82,7 +90,9 @@ impl Stores {
         start.typed(&self.services, |service: Service| service);
         start.typed(&self.slices, EndpointSlice::into);
         start.typed(&self.claims, PersistentVolumeClaim::into);
-        start.routes(&self.routes);
+        start.raw(&self.routes, &raw::http_route(), |object| object);
+        start.raw(&self.autoscalers, &raw::companion(Kind::Autoscaler), specs_only);
+        start.raw(&self.budgets, &raw::companion(Kind::Budget), specs_only);
         // Gateways often live in a namespace of their own, so they are watched everywhere.
         start.everywhere(&self.gateways, &raw::gateway());
         start.everywhere(&self.gateway_classes, &raw::gateway_class());
@@ -105,7 +115,14 @@ impl Stores {
         self.progress().into_iter().filter(|p| p.is_absent()).map(|p| p.kind).collect()
     }
 
-    fn progress(&self) -> [&Progress; 13] {
+    /// Kinds that can be done without and that the operator may not read.
+    pub fn unread(&self) -> Vec<Unread> {
+        let optional = [&self.autoscalers.progress, &self.budgets.progress];
+        let why = optional.into_iter().filter_map(|p| Some((p.kind.to_owned(), p.forbidden()?)));
+        why.map(|(kind, why)| Unread { kind, why }).collect()
+    }
+
+    fn progress(&self) -> [&Progress; 15] {
         [
             &self.rollouts.progress,
             &self.versions.progress,
@@ -119,6 +136,8 @@ impl Stores {
             &self.routes.progress,
             &self.gateways.progress,
             &self.gateway_classes.progress,
+            &self.autoscalers.progress,
+            &self.budgets.progress,
             &self.namespaces.progress,
         ]
     }
@@ -132,6 +151,13 @@ fn lean<K: Resource>(mut object: K) -> K {
 
 fn lean_raw(mut object: Raw) -> Raw {
     object.drop_managed_fields();
+    object
+}
+
+/// What is kept of kinds whose status changes all the time and says nothing to us.
+fn specs_only(object: Raw) -> Raw {
+    let mut object = lean_raw(object);
+    object.drop_status();
     object
 }
 
@@ -171,14 +197,13 @@ impl Start<'_> {
         }
     }
 
-    fn routes(&self, store: &Arc<Store<Raw>>) {
-        let kind = raw::http_route();
+    fn raw(&self, store: &Arc<Store<Raw>>, kind: &ApiResource, keep: fn(Raw) -> Raw) {
         if self.namespaces.is_empty() {
-            self.spawn(store, Api::all_with(self.client.clone(), &kind), None, None, |object: Raw| object);
+            self.spawn(store, Api::all_with(self.client.clone(), kind), None, None, keep);
         }
         for namespace in self.namespaces {
-            let api = Api::namespaced_with(self.client.clone(), namespace, &kind);
-            self.spawn(store, api, Some(namespace.clone()), None, |object: Raw| object);
+            let api = Api::namespaced_with(self.client.clone(), namespace, kind);
+            self.spawn(store, api, Some(namespace.clone()), None, keep);
         }
     }
 

@@ -2,6 +2,8 @@
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde_json::Value;
 
 use super::raw::Raw;
 use super::rows::{ClaimRow, NamespaceRow, PodRow, ReplicaSetRow, SliceRow};
@@ -41,6 +43,8 @@ pub enum Topic {
     Gateway(Key),
     /// A GatewayClass.
     GatewayClass,
+    /// Disruption budgets of the namespace.
+    Budgets(String),
     /// The namespace itself.
     Namespace(String),
 }
@@ -159,6 +163,40 @@ pub fn gateway(change: &Change<Raw>) -> Vec<Topic> {
 /// Of a GatewayClass.
 pub fn gateway_class(change: &Change<Raw>) -> Vec<Topic> {
     both(change, |_, _| Some(Topic::GatewayClass))
+}
+
+/// What a companion says, apart from its status, which changes with every look of its controller.
+fn says(object: &Raw) -> (&ObjectMeta, &Value) {
+    (&object.metadata, &object.value["spec"])
+}
+
+fn says_the_same((_, old, new): &Change<Raw>) -> bool {
+    let (Some(old), Some(new)) = (old, new) else { return false };
+    let ((a, spec), (b, new_spec)) = (says(old), says(new));
+    let same = (&a.uid, &a.labels, &a.deletion_timestamp) == (&b.uid, &b.labels, &b.deletion_timestamp);
+    same && spec == new_spec
+}
+
+/// Of an autoscaler: the Deployment that it scales, and the slot whose name it has.
+pub fn autoscaler(change: &Change<Raw>) -> Vec<Topic> {
+    if says_the_same(change) {
+        return Vec::new();
+    }
+    let target = |r: &Raw| r.value["spec"]["scaleTargetRef"]["name"].as_str().map(str::to_owned);
+    let mut topics = both(change, |k, r| Some(Topic::Deployment(beside(k, &target(r)?))));
+    let own = Topic::Deployment(change.0.clone());
+    if !topics.contains(&own) {
+        topics.push(own);
+    }
+    topics
+}
+
+/// Of a disruption budget.
+pub fn budget(change: &Change<Raw>) -> Vec<Topic> {
+    if says_the_same(change) {
+        return Vec::new();
+    }
+    both(change, |k, _| Some(Topic::Budgets(k.namespace.clone())))
 }
 
 /// Of a namespace.

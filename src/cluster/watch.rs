@@ -114,6 +114,9 @@ impl<T: Send + Sync + 'static> Watch<T> {
             return;
         }
         self.metrics.watch_failed(kind);
+        if is_forbidden(error) {
+            progress.forbid();
+        }
         match progress.failed(error.to_string()) {
             1 => tracing::warn!(kind, %error, "a watch failed; it is tried again"),
             failures => tracing::debug!(kind, %error, failures, "a watch failed again"),
@@ -123,14 +126,24 @@ impl<T: Send + Sync + 'static> Watch<T> {
 
 /// The kind is not installed.
 fn is_absent(error: &watcher::Error) -> bool {
+    code(error) == Some(404)
+}
+
+/// The kind may not be read.
+fn is_forbidden(error: &watcher::Error) -> bool {
+    code(error) == Some(403)
+}
+
+/// With which the API server refused to begin.
+fn code(error: &watcher::Error) -> Option<u16> {
     match error {
         watcher::Error::InitialListFailed(kube::Error::Api(status))
-        | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status.code == 404,
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => Some(status.code),
         watcher::Error::InitialListFailed(_)
         | watcher::Error::WatchStartFailed(_)
         | watcher::Error::WatchError(_)
         | watcher::Error::WatchFailed(_)
-        | watcher::Error::NoResourceVersion => false,
+        | watcher::Error::NoResourceVersion => None,
     }
 }
 
@@ -180,6 +193,8 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(130)).await;
             let failing = stores.failing(Some("shop"));
             assert_eq!(failing.len(), 13, "lists: {lists}, {failing:?}");
+            let unread: Vec<String> = stores.unread().into_iter().map(|u| u.kind).collect();
+            assert_eq!(unread, ["horizontalpodautoscalers", "poddisruptionbudgets"], "can be done without");
             assert!(failing[0].why.contains("no"), "{failing:?}");
         }
     }

@@ -12,6 +12,7 @@ use crate::cluster::client::{DEADLINE, URGENT_DEADLINE};
 use crate::cluster::shelf::Key;
 use crate::cluster::{Class, WriteError};
 use crate::rollout::{Action, Observed, Plan};
+use crate::workload::companions;
 
 /// What was written.
 #[derive(Debug, Default)]
@@ -120,6 +121,9 @@ fn base_of(observed: &Observed, action: &Action) -> Option<Value> {
         Action::PatchRoute { .. } if is_users_route(observed, action) => observed.route.clone(),
         Action::PatchRoute { .. } => observed.warm_route.clone(),
         Action::PatchService { name, .. } => serde_json::to_value(observed.service(name)?).ok(),
+        Action::PatchCompanion { kind, name, .. } => {
+            observed.companions(*kind).iter().find(|o| companions::name(o) == name).cloned()
+        }
         Action::SetFinalizers(_)
         | Action::CreateDeployment(_)
         | Action::ReplaceDeployment(_)
@@ -129,6 +133,8 @@ fn base_of(observed: &Observed, action: &Action) -> Option<Value> {
         | Action::DeleteService { .. }
         | Action::CreateRoute(_)
         | Action::DeleteRoute { .. }
+        | Action::CreateCompanion { .. }
+        | Action::DeleteCompanion { .. }
         | Action::RecordOutcome { .. } => None,
     }
 }

@@ -15,6 +15,7 @@ use crate::rollout::Observed;
 use crate::rollout::observed::{Endpoint, PodFacts, Rival, WatchFailing};
 use crate::rollout::questions::Answers;
 use crate::traffic::mirror::GatewayFacts;
+use crate::workload::companions::{self, autoscaler};
 
 /// Name of the candidate's Service.
 pub fn candidate_service(service: &str) -> String {
@@ -72,6 +73,9 @@ pub fn gather(ctx: &Context, key: &Key, now: DateTime<Utc>) -> Option<Observed> 
         route_written_at: remembered.route_written_at,
         failed_write: remembered.failed_write,
         watch_failing: watch_failing(stores, namespace, now),
+        autoscalers: autoscalers(stores, namespace, &origin_name),
+        budgets: stores.budgets.list(namespace).iter().map(|b| b.value.clone()).collect(),
+        unread: stores.unread(),
         answers: Answers::default(),
         rollout,
     })
@@ -120,6 +124,16 @@ fn endpoints(stores: &Stores, namespace: &str) -> BTreeMap<String, Vec<Endpoint>
         by_service.entry(slice.service.clone()).or_default().extend(slice.endpoints.iter().cloned());
     }
     by_service
+}
+
+/// The autoscalers that scale the origin or a slot, and whatever has the name of a slot.
+fn autoscalers(stores: &Stores, namespace: &str, origin: &str) -> Vec<Value> {
+    let names = [Slot::Origin, Slot::A, Slot::B].map(|s| s.deployment(origin));
+    let all = stores.autoscalers.list(namespace);
+    let concerned = all.iter().map(|hpa| &hpa.value).filter(|hpa| {
+        names.iter().any(|name| autoscaler::scales(hpa, name) || companions::name(hpa) == name)
+    });
+    concerned.cloned().collect()
 }
 
 /// A watch that this namespace depends on and that has failed for long.

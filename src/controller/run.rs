@@ -123,7 +123,10 @@ async fn dispatch(
     tracing::info!("leading; all watches have their lists");
     let queue = queue(ctx.clone());
     wake::everything(&ctx.stores).into_iter().for_each(|job| queue.ring(job));
-    let kinds = || -> Vec<_> { ctx.stores.failing(None).into_iter().map(|f| f.kind).collect() };
+    let kinds = || -> Vec<String> {
+        let failing = ctx.stores.failing(None).into_iter().map(|f| f.kind.to_owned());
+        failing.chain(ctx.stores.unread().into_iter().map(|u| u.kind)).collect()
+    };
     let (mut failing, mut glance) = (Vec::new(), tokio::time::interval(GLANCE));
     loop {
         tokio::select! {

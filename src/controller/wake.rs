@@ -20,6 +20,7 @@ pub fn concerned(stores: &Stores, topic: &Topic) -> Vec<Job> {
         | Topic::PodLabels(namespace)
         | Topic::Services(namespace)
         | Topic::Claim(namespace)
+        | Topic::Budgets(namespace)
         | Topic::Namespace(namespace) => rollouts(stores, namespace, |_| true),
         Topic::Deployment(key) | Topic::Workload(key) => workload(stores, key),
         Topic::ReplicaSet(key) => {

@@ -3,6 +3,7 @@
 
 use crate::api::{Phase, Slot};
 use crate::traffic::{Names, http_route};
+use crate::workload::companions::{self, Kind};
 
 use super::{Action, Observed, Plan, world};
 
@@ -141,6 +142,9 @@ fn ours(obs: &Observed, action: &Action) -> Result<(), Violation> {
             Err(Violation::NotOurs(format!("Deployment {name}")))
         }
     };
+    let companion = |kind: Kind, name: &str| {
+        deployment(name).map_err(|_| Violation::NotOurs(format!("{} {name}", kind.as_str())))
+    };
     match action {
         Action::CreateDeployment(x) | Action::ReplaceDeployment(x) => {
             deployment(x.metadata.name.as_deref().unwrap_or_default())
@@ -151,6 +155,10 @@ fn ours(obs: &Observed, action: &Action) -> Result<(), Violation> {
         }
         Action::DeleteRoute { name, uid: _ } if *name != world::warm_route(obs) => {
             Err(Violation::NotOurs(format!("HTTPRoute {name}")))
+        }
+        Action::CreateCompanion { kind, object } => companion(*kind, companions::name(object)),
+        Action::PatchCompanion { kind, name, .. } | Action::DeleteCompanion { kind, name, .. } => {
+            companion(*kind, name)
         }
         Action::DeleteService { .. }
         | Action::DeleteRoute { .. }

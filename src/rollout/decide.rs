@@ -6,7 +6,8 @@ use super::phases::{
     canary, deleting, pending, preparing, resting, rolling_back, settling, shadow, watching,
 };
 use super::{
-    Action, Draft, Observed, Plan, adoption, conditions, decisions, refused, route, selectors, unseen, world,
+    Action, Draft, Observed, Plan, adoption, companions, conditions, decisions, refused, route, selectors,
+    unseen, world,
 };
 
 /// Decides what is to be done now. Pure: the same world gives the same plan.
@@ -36,12 +37,14 @@ fn pass(d: &mut Draft<'_>) {
         return d.stall("OriginMissing", format!("Deployment {deployment} does not exist; create it, it serves on day one and is the template of every version"));
     }
     guard(d);
-    if decisions::take_up(d).rolled_back {
-        return;
+    if !decisions::take_up(d).rolled_back && !unseen::holds(d) {
+        phase(d);
     }
-    if unseen::holds(d) {
-        return;
-    }
+    // Last, so that they are for the roles and needs that this pass has decided.
+    companions::keep(d);
+}
+
+fn phase(d: &mut Draft<'_>) {
     match d.phase() {
         Phase::Pending => pending::run(d),
         Phase::Preparing => preparing::run(d),
@@ -61,6 +64,7 @@ fn guard(d: &mut Draft<'_>) {
     match d.phase() {
         Phase::Preparing | Phase::Shadow | Phase::Canary | Phase::Watching => {
             selectors::guard(d);
+            companions::guard(d);
             // Preparing makes it, after the slot. From then on it is made again whenever somebody deletes it: the route names it.
             let there = d.obs.service(&world::candidate_service(d.obs)).is_some();
             if there || d.phase() != Phase::Preparing {

@@ -5,6 +5,7 @@ mod adoption;
 mod capacity;
 mod check;
 mod clean;
+mod companions;
 mod conditions;
 mod decide;
 mod decisions;

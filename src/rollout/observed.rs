@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::api::{ModelRollout, ModelVersion, RolloutDecision, Slot};
 use crate::traffic::mirror::GatewayFacts;
+use crate::workload::companions::Kind;
 
 use super::questions::Answers;
 
@@ -57,6 +58,12 @@ pub struct Observed {
     pub failed_write: Option<FailedWrite>,
     /// A watch that has failed for long: what is known of its kind may be out of date.
     pub watch_failing: Option<WatchFailing>,
+    /// HorizontalPodAutoscalers of the namespace that scale the origin or have the name of a slot, raw.
+    pub autoscalers: Vec<Value>,
+    /// PodDisruptionBudgets of the namespace, raw.
+    pub budgets: Vec<Value>,
+    /// Kinds of companion that the operator may not read.
+    pub unread: Vec<Unread>,
     /// Answers to the questions that the rollout asked of Prometheus in this pass.
     pub answers: Answers,
 }
@@ -68,6 +75,15 @@ pub struct Rival {
     pub name: String,
     /// What both claim, such as `Deployment fraud-scorer`.
     pub what: String,
+}
+
+/// A kind that the operator can do without and may not read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unread {
+    /// Plural name of the kind.
+    pub kind: String,
+    /// The API server's words.
+    pub why: String,
 }
 
 /// A watch that has failed for long.
@@ -195,6 +211,14 @@ impl Observed {
         match slot {
             Slot::Origin => self.origin.as_ref(),
             Slot::A | Slot::B => self.slots.get(&slot),
+        }
+    }
+
+    /// The companions of a kind, the user's and ours.
+    pub fn companions(&self, kind: Kind) -> &[Value] {
+        match kind {
+            Kind::Autoscaler => &self.autoscalers,
+            Kind::Budget => &self.budgets,
         }
     }
 

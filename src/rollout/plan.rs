@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::Service;
 use serde_json::Value;
 
 use crate::api::{ModelRolloutStatus, Phase, RolloutDecisionStatus};
+use crate::workload::companions::{self, Kind};
 
 /// What one pass does: the status first (the intent), then the actions in their order, then the Events.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,6 +57,9 @@ impl Plan {
             | Action::DeleteService { .. }
             | Action::CreateRoute(_)
             | Action::DeleteRoute { .. }
+            | Action::CreateCompanion { .. }
+            | Action::PatchCompanion { .. }
+            | Action::DeleteCompanion { .. }
             | Action::RecordOutcome { .. } => false,
         };
         self.urgent && may
@@ -122,6 +126,33 @@ pub enum Action {
         /// UID of the one that is meant.
         uid: String,
     },
+    /// A slot's autoscaler or budget is made.
+    CreateCompanion {
+        /// Which of the two.
+        kind: Kind,
+        /// All of it.
+        object: Value,
+    },
+    /// A slot's autoscaler or budget is changed by a JSON patch.
+    PatchCompanion {
+        /// Which of the two.
+        kind: Kind,
+        /// Name.
+        name: String,
+        /// The patch; its first operation replaces the resourceVersion.
+        patch: Patch,
+        /// What for, for people.
+        what: String,
+    },
+    /// A slot's autoscaler or budget is removed.
+    DeleteCompanion {
+        /// Which of the two.
+        kind: Kind,
+        /// Name.
+        name: String,
+        /// UID of the one that is meant.
+        uid: String,
+    },
     /// The outcome of a decision.
     RecordOutcome {
         /// Name of the RolloutDecision.
@@ -146,6 +177,9 @@ impl Action {
             Self::CreateRoute(_) => ("create", "httproutes"),
             Self::PatchRoute { .. } => ("patch", "httproutes"),
             Self::DeleteRoute { .. } => ("delete", "httproutes"),
+            Self::CreateCompanion { kind, .. } => ("create", kind.resource()),
+            Self::PatchCompanion { kind, .. } => ("patch", kind.resource()),
+            Self::DeleteCompanion { kind, .. } => ("delete", kind.resource()),
             Self::RecordOutcome { .. } => ("patch", "rolloutdecisions/status"),
         }
     }
@@ -157,6 +191,7 @@ impl Action {
             Self::DeleteDeployment { .. }
             | Self::DeleteService { .. }
             | Self::DeleteRoute { .. }
+            | Self::DeleteCompanion { .. }
             | Self::ReplaceDeployment(_)
             | Self::Scale { replicas: 0, .. } => true,
             Self::SetFinalizers(_)
@@ -166,6 +201,8 @@ impl Action {
             | Self::PatchService { .. }
             | Self::CreateRoute(_)
             | Self::PatchRoute { .. }
+            | Self::CreateCompanion { .. }
+            | Self::PatchCompanion { .. }
             | Self::RecordOutcome { .. } => false,
         }
     }
@@ -192,11 +229,24 @@ impl fmt::Display for Action {
             Self::CreateRoute(v) => write!(f, "create route {}", name_of(v)),
             Self::PatchRoute { name, what, .. } => write!(f, "route {name}: {what}"),
             Self::DeleteRoute { name, .. } => write!(f, "delete route {name}"),
+            Self::CreateCompanion { kind, object } => {
+                write!(f, "create {} {}", short(*kind), companions::name(object))
+            }
+            Self::PatchCompanion { kind, name, what, .. } => write!(f, "{} {name}: {what}", short(*kind)),
+            Self::DeleteCompanion { kind, name, .. } => write!(f, "delete {} {name}", short(*kind)),
             Self::RecordOutcome { name, status } => {
                 let outcome = status.outcome.map_or("nothing".to_owned(), |o| format!("{o:?}"));
                 write!(f, "decision {name}: {outcome}")
             }
         }
+    }
+}
+
+/// What people call a companion.
+fn short(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Autoscaler => "autoscaler",
+        Kind::Budget => "budget",
     }
 }
 

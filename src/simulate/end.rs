@@ -29,5 +29,8 @@ pub fn end(world: &World) -> End {
     for (name, route) in &world.objects.routes {
         out.insert(format!("route {name}"), route["spec"]["rules"].to_string());
     }
+    for ((kind, name), object) in &world.objects.companions {
+        out.insert(format!("{} {name}", kind.as_str()), object["spec"].to_string());
+    }
     End(out)
 }

@@ -8,6 +8,7 @@ use crate::api::{ModelRollout, ModelRolloutStatus};
 
 use super::check::share;
 use super::world::{NAME, World};
+use crate::workload::companions::Kind;
 
 /// Something that is so or not.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,6 +39,8 @@ pub enum Expectation {
     RolledBackFor(String),
     /// `scale DEPLOYMENT N`.
     Scale(String, i32),
+    /// `least NAME N` and `most NAME N`: the bounds of an autoscaler.
+    Bound(String, String, i64),
     /// `there KIND NAME`.
     There(String, String),
     /// `outcome ACTION OUTCOME`: of the last decision of that kind.
@@ -78,6 +81,8 @@ impl Expectation {
             ["rejected", v] => Self::Rejected(own(v)),
             ["rolled-back-for", r] => Self::RolledBackFor(own(r)),
             ["scale", deployment, n] => Self::Scale(own(deployment), number(n)?),
+            ["least", name, n] => Self::Bound("minReplicas".to_owned(), own(name), number(n)?.into()),
+            ["most", name, n] => Self::Bound("maxReplicas".to_owned(), own(name), number(n)?.into()),
             ["there", kind, name] => Self::There(own(kind), own(name)),
             ["outcome", action, outcome] => Self::Outcome(own(action), own(outcome)),
             ["event", r] => Self::Event(own(r)),
@@ -129,6 +134,10 @@ impl Expectation {
                 found.map_or(world.follows && *n == 0, |s| s.replicas == Some(*n))
             }
             Self::There(kind, name) => there(world, kind, name),
+            Self::Bound(field, name, n) => {
+                let found = world.objects.companions.get(&(Kind::Autoscaler, name.clone()));
+                found.is_some_and(|hpa| hpa["spec"][field.as_str()].as_i64() == Some(*n))
+            }
             Self::Outcome(action, outcome) => outcome_of(world, action).as_deref() == Some(outcome),
             Self::Event(r) => told.contains(r),
             Self::ServedAtMost(v, n) => world.ledger.served.get(v).map_or(0, |s| s.requests) <= *n,
@@ -160,6 +169,8 @@ fn there(world: &World, kind: &str, name: &str) -> bool {
         "service" => objects.services.contains_key(name),
         "route" => objects.routes.contains_key(name),
         "rollout" => objects.rollouts.contains_key(name),
+        "autoscaler" => objects.companions.contains_key(&(Kind::Autoscaler, name.to_owned())),
+        "budget" => objects.companions.contains_key(&(Kind::Budget, name.to_owned())),
         _ => false,
     }
 }

@@ -7,6 +7,7 @@
 //! Nothing here reads a clock or a file: the same script gives the same log, always.
 
 mod check;
+mod companions;
 mod controllers;
 mod end;
 mod expect;

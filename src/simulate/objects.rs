@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::api::{ModelRollout, ModelVersion, RolloutDecision};
 use crate::rollout::observed::{ContainerExit, Endpoint};
+use crate::workload::companions::Kind;
 
 /// All objects. Cheap to copy: a copy shares what has not been written since.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +35,8 @@ pub struct Objects {
     pub endpoints: BTreeMap<String, Arc<Vec<Endpoint>>>,
     /// Access modes of volume claims by name.
     pub claims: BTreeMap<String, Vec<String>>,
+    /// Autoscalers and budgets by kind and name, raw.
+    pub companions: BTreeMap<(Kind, String), Arc<Value>>,
     /// The namespace is being deleted.
     pub terminating: bool,
 }
@@ -96,6 +99,7 @@ impl Objects {
         self.decisions.values().for_each(|o| prints.of(o).hash(&mut hasher));
         self.pods.values().for_each(|o| prints.shown(o).hash(&mut hasher));
         self.endpoints.iter().for_each(|(n, o)| (n, prints.shown(o)).hash(&mut hasher));
+        self.companions.values().for_each(|o| prints.of(o).hash(&mut hasher));
         self.terminating.hash(&mut hasher);
         hasher.finish()
     }

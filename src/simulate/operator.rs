@@ -10,8 +10,10 @@ use crate::api::{ModelRollout, Slot, time};
 use crate::rollout::observed::{FailedWrite, PodFacts, Rival};
 use crate::rollout::{Action, Observed, Plan, decide, questions};
 use crate::traffic::mirror::GatewayFacts;
+use crate::workload::companions::Kind;
 use crate::workload::labels::pod_template_labels;
 
+use super::companions;
 use super::controllers::{GRACE, template_label};
 use super::objects::Objects;
 use super::server::Refused;
@@ -113,6 +115,9 @@ fn gather(world: &World, objects: &Objects, rollout: ModelRollout, operator: &Op
         route_written_at: operator.route_written_at,
         failed_write: operator.failed.get(&name).cloned(),
         watch_failing: world.watch_failing.clone(),
+        autoscalers: companions::all(world, objects, Kind::Autoscaler),
+        budgets: companions::all(world, objects, Kind::Budget),
+        unread: world.unread.clone(),
         answers: Default::default(),
         rollout,
     }

@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 
 use crate::api::{DecisionAction, ModelRollout, time};
 use crate::rollout::observed::WatchFailing;
+use crate::workload::companions::Kind;
 
+use super::companions;
 use super::controllers;
 use super::fields::{self, RULES, SELECTOR};
 use super::script::Command;
@@ -64,6 +66,7 @@ pub fn perform(world: &mut World, command: &Command) {
         Command::Api(Some(what)) if what == "status" => world.status_refused = true,
         Command::Api(Some(what)) => drop(world.refused_writes.insert(what.clone())),
         Command::Traffic(rate) => world.shares.route = *rate,
+        Command::Companion(deed) => companions::perform(world, deed),
         Command::Terminate => {
             world.next_version();
             world.objects.terminating = true;
@@ -352,6 +355,10 @@ fn take(world: &mut World, kind: &str, name: &str) {
             let made = typed(json!({ "metadata": meta, "spec": { "selector": { "app": "theirs" } } }));
             world.objects.services.insert(name.to_owned(), Arc::new(made));
         }
+        "autoscaler" => {
+            let made = json!({ "metadata": meta, "spec": { "scaleTargetRef": { "name": "theirs" } } });
+            world.objects.companions.insert((Kind::Autoscaler, name.to_owned()), Arc::new(made));
+        }
         _ => {
             let made = json!({ "metadata": meta, "spec": { "rules": [] } });
             world.objects.routes.insert(name.to_owned(), Arc::new(made));
@@ -364,6 +371,7 @@ fn free(world: &mut World, kind: &str, name: &str) {
     match kind {
         "deployment" => drop(world.objects.deployments.remove(name)),
         "service" => drop(world.objects.services.remove(name)),
+        "autoscaler" => drop(world.objects.companions.remove(&(Kind::Autoscaler, name.to_owned()))),
         _ => drop(world.objects.routes.remove(name)),
     }
 }

@@ -15,7 +15,7 @@ use super::operator::{self, Operator, Pass, Write};
 use super::script::{Command, Script, Step};
 use super::server::Refused;
 use super::world::{NAME, World};
-use super::{controllers, network, people, prometheus, setup, traffic};
+use super::{companions, controllers, network, people, prometheus, setup, traffic};
 
 /// Seconds without a write after which the world counts as settled.
 const QUIET: i64 = 30;
@@ -154,6 +154,7 @@ impl Simulation {
     pub fn second(&mut self) -> Result<(), Trouble> {
         self.world.now += Duration::seconds(1);
         self.people()?;
+        companions::scale(&mut self.world);
         controllers::step(&mut self.world);
         network::step(&mut self.world);
         let alive = self.operator.dead_until.is_none_or(|t| self.world.now >= t);

@@ -15,6 +15,7 @@ use thiserror::Error;
 
 use crate::api::{DecisionAction, Span};
 
+use super::companions::Deed;
 use super::expect::Expectation;
 use super::prometheus::Mood;
 
@@ -81,6 +82,8 @@ pub enum Command {
     Traffic(f64),
     /// `allow WORD`: a check that does not apply, such as `lost`.
     Allow(String),
+    /// Something with an autoscaler or a budget.
+    Companion(Deed),
     /// `terminate namespace`.
     Terminate,
 }
@@ -192,6 +195,9 @@ fn command(words: &[&str], text: &str) -> Result<Command, String> {
     let own = |s: &&str| (*s).to_owned();
     let number = |s: &str| s.parse::<f64>().map_err(|_| format!("{s} is no number"));
     let count = |s: &str| s.parse::<usize>().map_err(|_| format!("{s} is no count"));
+    if let Some(deed) = Deed::parse(words) {
+        return deed.map(Command::Companion);
+    }
     Ok(match words {
         ["rollout", "version", v] => Command::Spec("version".to_owned(), Value::String(own(v))),
         ["spec", path, ..] => Command::Spec(own(path), json_after(text, path)?),

@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 
 use crate::api::{ModelRollout, ModelRolloutStatus, RolloutDecision, keys, time};
 use crate::rollout::Action;
+use crate::workload::companions::{Kind, name as name_of};
 
+use super::companions;
 use super::fields::{self, RULES, SELECTOR};
 use super::setup::{json_of, typed};
 use super::world::{NAMESPACE, World};
@@ -99,6 +101,9 @@ impl World {
             Action::CreateRoute(route) => self.create_route(route),
             Action::PatchRoute { name, patch, what: _ } => self.patch_route(name, patch),
             Action::DeleteRoute { name, uid } => self.delete_route(name, uid),
+            Action::CreateCompanion { kind, object } => self.create_companion(*kind, object),
+            Action::PatchCompanion { kind, name, patch, what: _ } => self.patch_companion(*kind, name, patch),
+            Action::DeleteCompanion { kind, name, uid } => self.delete_companion(*kind, name, uid),
             Action::RecordOutcome { name, status } => {
                 let Some(found) = self.objects.decisions.get(name) else { return Ok(()) };
                 let mut decision = RolloutDecision::clone(found);
@@ -261,6 +266,32 @@ impl World {
         same_uid(name, found["metadata"]["uid"].as_str(), uid)?;
         self.next_version();
         self.objects.routes.remove(name);
+        Ok(())
+    }
+
+    fn create_companion(&mut self, kind: Kind, wanted: &Value) -> Written {
+        let key = (kind, name_of(wanted).to_owned());
+        if let Some(found) = self.objects.companions.get(&key) {
+            return taken(&typed(found["metadata"].clone()), &typed(wanted["metadata"].clone()));
+        }
+        companions::put_new(self, kind, wanted);
+        Ok(())
+    }
+
+    fn patch_companion(&mut self, kind: Kind, name: &str, patch: &Patch) -> Written {
+        let key = (kind, name.to_owned());
+        let old = self.objects.companions.get(&key).ok_or_else(|| Refused::NotFound(name.to_owned()))?;
+        let new = patched(old, patch, name)?;
+        companions::put(self, kind, new);
+        Ok(())
+    }
+
+    fn delete_companion(&mut self, kind: Kind, name: &str, uid: &str) -> Written {
+        let key = (kind, name.to_owned());
+        let Some(found) = self.objects.companions.get(&key) else { return Ok(()) };
+        same_uid(name, found["metadata"]["uid"].as_str(), uid)?;
+        self.next_version();
+        self.objects.companions.remove(&key);
         Ok(())
     }
 }

@@ -45,6 +45,8 @@ pub fn world() -> World {
         shares: Shares::default(),
         prometheus: Prometheus::default(),
         watch_failing: None,
+        load: None,
+        unread: Vec::new(),
         templates: BTreeMap::new(),
         meant: Meant::default(),
         follows: false,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Duration, Utc};
 use serde_json::Value;
 
-use crate::rollout::observed::WatchFailing;
+use crate::rollout::observed::{Unread, WatchFailing};
 
 use super::objects::Objects;
 use super::prometheus::Prometheus;
@@ -108,6 +108,10 @@ pub struct World {
     pub prometheus: Prometheus,
     /// A watch of the operator that fails. The fake operator sees everything all the same; it only does not trust it.
     pub watch_failing: Option<WatchFailing>,
+    /// Pods that all of the traffic keeps busy; nothing: the autoscalers have no metrics.
+    pub load: Option<f64>,
+    /// Kinds of companion that the operator may not read.
+    pub unread: Vec<Unread>,
     /// Hashes of Deployments' templates by UID and generation.
     pub templates: BTreeMap<(Option<String>, Option<i64>), String>,
     /// The user's intent.

@@ -4,6 +4,7 @@
 //! Fields that are not known here stay as they are. This module knows no API server and no clock.
 
 mod backends;
+pub mod companion;
 pub mod http_route;
 mod managed_fields;
 pub mod mirror;

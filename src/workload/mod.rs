@@ -3,6 +3,7 @@
 //! Everything here is computed from objects that are passed in. This module knows no API server and no clock.
 
 pub mod capacity;
+pub mod companions;
 pub mod labels;
 pub mod services;
 pub mod slot;

@@ -112,6 +112,14 @@ pub struct Candidate {
     pub kind: ReleaseKind,
     /// Since when it is brought on.
     pub since: DateTime<Utc>,
+    /// Pods that its autoscaler must not go below: the most that its shares have needed so far. 0 without an autoscaler.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub floor: i32,
+}
+
+/// Whether a count is not worth a line.
+fn is_zero(n: &i32) -> bool {
+    *n == 0
 }
 
 /// Role of a Deployment.

@@ -2,7 +2,7 @@
 
 use crate::api::{Phase, RollbackIntent, Slot, keys};
 use crate::rollout::clean::{Cleaned, clean};
-use crate::rollout::{Action, Draft, selectors, world};
+use crate::rollout::{Action, Draft, companions, selectors, world};
 
 use super::settling;
 
@@ -66,6 +66,7 @@ fn finish(d: &mut Draft<'_>) {
             d.act(Action::DeleteService { name, uid });
         }
     }
+    gone &= companions::leave(d);
     if !gone {
         d.wait("the candidate's objects to go");
         return;

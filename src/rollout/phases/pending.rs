@@ -122,6 +122,7 @@ pub fn start_in(d: &mut Draft<'_>, target: &Target, kind: ReleaseKind, slot: Slo
         attempt,
         kind,
         since: d.now(),
+        floor: 0,
     });
     d.status.route = d.status.route.take().or_else(|| d.spec().route_name().map(str::to_owned));
     d.status.capacity = 0;

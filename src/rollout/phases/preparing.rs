@@ -55,7 +55,7 @@ pub fn run(d: &mut Draft<'_>) {
     candidate_condition(d, &c, need, ready);
     let evidence = c.kind == ReleaseKind::Expedited || preflight(d, &c, ready);
     let programmed = c.kind == ReleaseKind::Expedited || (warm && programmed(d, &c));
-    if !(ready && service && evidence && programmed) {
+    if !(ready && service && evidence && programmed && d.stalled.is_none()) {
         return;
     }
     if paused(d) {
@@ -126,7 +126,8 @@ fn slot(d: &mut Draft<'_>, c: &Candidate, target: &Target, need: i32) -> bool {
     }
     let Some(existing) = d.obs.deployment(c.slot).cloned() else {
         d.act(Action::CreateDeployment(Box::new(wanted)));
-        d.act(Action::Scale { deployment: name, replicas: need });
+        let replicas = capacity::from_nothing(d, c.slot, need);
+        d.act(Action::Scale { deployment: name, replicas });
         return false;
     };
     if !selectors::owned_or_orphaned(d, &existing.metadata) {
@@ -146,7 +147,8 @@ fn slot(d: &mut Draft<'_>, c: &Candidate, target: &Target, need: i32) -> bool {
     }
     wanted.metadata.resource_version = existing.metadata.resource_version.clone();
     d.act(Action::ReplaceDeployment(Box::new(wanted)));
-    d.act(Action::Scale { deployment: name, replicas: need });
+    let replicas = capacity::from_nothing(d, c.slot, need);
+    d.act(Action::Scale { deployment: name, replicas });
     false
 }
 

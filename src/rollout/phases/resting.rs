@@ -3,7 +3,9 @@
 use crate::api::condition::ConditionType;
 use crate::api::{Phase, Slot};
 use crate::rollout::target::{self, Wanted};
-use crate::rollout::{Action, Draft, adoption, expedite, rejected, route, selectors, world};
+use crate::rollout::{
+    Action, Draft, adoption, capacity, companions, expedite, rejected, route, selectors, world,
+};
 
 use super::pending;
 
@@ -117,14 +119,16 @@ fn active_scale(d: &mut Draft<'_>, active: Slot) {
     }
     let deployment = active.deployment(&d.spec().workload.deployment);
     let have = world::replicas(d.obs.deployment(active));
+    // With an autoscaler the scale is the autoscaler's.
     if let Some(wanted) = d.spec().workload.replicas
+        && companions::scaler(d, active).is_none()
         && have != wanted
         && d.obs.deployment(active).is_some()
     {
         d.act(Action::Scale { deployment, replicas: wanted });
     }
     if d.obs.deployment(active).is_none() {
-        let replicas = d.spec().workload.replicas.unwrap_or(1);
+        let replicas = capacity::from_nothing(d, active, d.spec().workload.replicas.unwrap_or(1));
         expedite::recreate(d, active, replicas);
     }
     let origin = world::replicas(d.obs.origin.as_ref());

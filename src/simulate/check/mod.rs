@@ -3,6 +3,7 @@
 
 pub mod share;
 
+mod companions;
 mod evidence;
 mod pods;
 mod status;
@@ -72,6 +73,7 @@ impl Checks {
         share::raised(self, before, world, pass);
         if let Write::Act(action) = write {
             pods::scaled(self, before, world, pass, action);
+            companions::written(self, before, world, pass, action);
             lost(self, before, world, action);
         }
         if users::touched(before, world) {
