@@ -27,7 +27,7 @@ use understudy::cluster::events::Events;
 use understudy::cluster::lease::{Election, Fence, Leadership, Times};
 use understudy::cluster::raw::Raw;
 use understudy::cluster::shelf::Key;
-use understudy::cluster::{Class, Stores, Writer};
+use understudy::cluster::{Class, Covers, Stores, Writer};
 use understudy::controller::carry_out::{Done, carry_out};
 use understudy::controller::{Context, Error, Memory, Next};
 use understudy::measure::Sources;
@@ -69,6 +69,7 @@ impl World {
         let stores = Arc::new(Stores::new(&unbounded_channel().0));
         let metrics = Metrics::new();
         let ctx = Context {
+            covers: Covers::new(client.clone(), true),
             writer: Writer::new(client.clone(), stores.clone(), Fence::open()),
             events: Events::start(client, "test".into(), metrics.clone()),
             stores,
@@ -101,6 +102,8 @@ impl World {
             rollout: (*self.ctx.stores.rollouts.get(&Key::new("shop", "m")).unwrap()).clone(),
             namespace_terminating: false,
             rival: None,
+            older_services: Default::default(),
+            covering: None,
             rollout_uids: Default::default(),
             versions: Vec::new(),
             decisions: Vec::new(),

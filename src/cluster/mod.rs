@@ -4,6 +4,7 @@
 
 pub mod apply;
 pub mod client;
+mod covering;
 pub mod error;
 pub mod events;
 pub mod lease;
@@ -23,5 +24,6 @@ mod write;
 mod write_own;
 
 pub use apply::Writer;
+pub use covering::Covers;
 pub use error::{Class, WriteError};
 pub use stores::Stores;

@@ -18,6 +18,8 @@ pub struct Rule {
 
 const READ: &[&str] = &["get", "list", "watch"];
 
+const COVERS: &str = "whether a first release would be left out";
+
 const fn rule(
     group: &'static str,
     resource: &'static str,
@@ -68,6 +70,11 @@ pub const RULES: &[Rule] = &[
         &["get", "list", "watch", "create", "patch", "delete"],
         "copies of the origin's for the slots",
     ),
+    rule("networking.k8s.io", "networkpolicies", &["list"], COVERS),
+    rule("monitoring.coreos.com", "podmonitors", &["list"], COVERS),
+    rule("monitoring.coreos.com", "servicemonitors", &["list"], COVERS),
+    rule("gateway.networking.k8s.io", "backendtlspolicies", &["list"], COVERS),
+    rule("networking.istio.io", "destinationrules", &["list"], COVERS),
     rule("events.k8s.io", "events", &["create", "patch"], "what happened, for people"),
 ];
 

@@ -8,10 +8,10 @@ use chrono::{DateTime, Utc};
 
 use crate::cluster::events::Events;
 use crate::cluster::shelf::Key;
-use crate::cluster::{Stores, Writer};
+use crate::cluster::{Covers, Stores, Writer};
 use crate::measure::Sources;
 use crate::rollout::Plan;
-use crate::rollout::observed::FailedWrite;
+use crate::rollout::observed::{Covering, FailedWrite};
 use crate::telemetry::Metrics;
 
 /// What every pass needs.
@@ -20,6 +20,8 @@ pub struct Context {
     pub stores: Arc<Stores>,
     /// Writes.
     pub writer: Writer,
+    /// What covers workloads.
+    pub covers: Covers,
     /// Events.
     pub events: Events,
     /// Counters.
@@ -36,6 +38,15 @@ pub struct Memory {
     rollouts: Mutex<HashMap<Key, Remembered>>,
 }
 
+/// What covered a workload, and when it was read.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// When.
+    pub at: Instant,
+    /// What.
+    pub covering: Covering,
+}
+
 /// Of one rollout.
 #[derive(Clone, Debug, Default)]
 pub struct Remembered {
@@ -47,6 +58,8 @@ pub struct Remembered {
     pub failed_write: Option<FailedWrite>,
     /// When the last plan wanted another look, however its writes went.
     pub look_at: Option<Instant>,
+    /// What covered the workload when it was looked at last.
+    pub covering: Option<Known>,
     /// The last pass was to bring traffic back, and it has not gone through yet.
     pub urgent: bool,
 }

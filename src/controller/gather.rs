@@ -11,9 +11,9 @@ use super::wake::parents;
 use crate::api::{ModelRollout, Slot};
 use crate::cluster::Stores;
 use crate::cluster::shelf::Key;
-use crate::rollout::Observed;
-use crate::rollout::observed::{Endpoint, PodFacts, Rival, WatchFailing};
+use crate::rollout::observed::{Endpoint, PodFacts, WatchFailing};
 use crate::rollout::questions::Answers;
+use crate::rollout::{Observed, claims};
 use crate::traffic::mirror::GatewayFacts;
 use crate::workload::companions::{self, autoscaler};
 
@@ -40,11 +40,14 @@ pub fn gather(ctx: &Context, key: &Key, now: DateTime<Utc>) -> Option<Observed> 
     let warm = stores.routes.get(&beside(warm_route(&rollout.spec.traffic.service)));
     let namespaces = stores.namespaces.get(&Key::new("", namespace));
     let remembered = ctx.memory.of(key);
+    let rollouts = stores.rollouts.list(namespace);
+    let older = claims::older(&rollout, rollouts.iter().map(AsRef::as_ref));
     Some(Observed {
         now,
         namespace_terminating: namespaces.is_some_and(|n| n.terminating),
-        rival: rival(stores, &rollout),
-        rollout_uids: stores.rollouts.list(namespace).iter().filter_map(|r| r.metadata.uid.clone()).collect(),
+        rival: claims::rival(&rollout, &older),
+        older_services: claims::services(&older),
+        rollout_uids: rollouts.iter().filter_map(|r| r.metadata.uid.clone()).collect(),
         versions: stores
             .versions
             .list(namespace)
@@ -63,6 +66,7 @@ pub fn gather(ctx: &Context, key: &Key, now: DateTime<Utc>) -> Option<Observed> 
         slots: Slot::OURS.into_iter().filter_map(|s| Some((s, (*deployment(s)?).clone()))).collect(),
         services: stores.services.list(namespace).iter().map(|s| (**s).clone()).collect(),
         other_pod_labels: other_pod_labels(stores, namespace, &origin_name),
+        covering: None,
         claims: claims(stores, namespace),
         endpoints: endpoints(stores, namespace),
         pods: pods(stores, namespace, &origin_name),
@@ -79,29 +83,6 @@ pub fn gather(ctx: &Context, key: &Key, now: DateTime<Utc>) -> Option<Observed> 
         answers: Answers::default(),
         rollout,
     })
-}
-
-/// An older rollout of the namespace that claims the same Deployment or Service. Of two as old, the one with the lesser
-/// UID is the older.
-fn rival(stores: &Stores, rollout: &ModelRollout) -> Option<Rival> {
-    let age = |r: &ModelRollout| (r.metadata.creation_timestamp.clone().map(|t| t.0), r.metadata.uid.clone());
-    let namespace = rollout.metadata.namespace.as_deref().unwrap_or_default();
-    let (deployment, service) = (&rollout.spec.workload.deployment, &rollout.spec.traffic.service);
-    let others = stores.rollouts.list(namespace);
-    let older = others.iter().filter(|r| r.metadata.uid != rollout.metadata.uid && age(r) < age(rollout));
-    older
-        .filter_map(|r| {
-            let what = if r.spec.workload.deployment == *deployment {
-                format!("Deployment {deployment}")
-            } else if r.spec.traffic.service == *service {
-                format!("Service {service}")
-            } else {
-                return None;
-            };
-            Some((age(r), Rival { name: r.metadata.name.clone().unwrap_or_default(), what }))
-        })
-        .min_by(|a, b| a.0.cmp(&b.0))
-        .map(|(_, rival)| rival)
 }
 
 fn other_pod_labels(stores: &Stores, namespace: &str, origin: &str) -> Vec<BTreeMap<String, String>> {

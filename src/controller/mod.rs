@@ -4,6 +4,7 @@ mod ask;
 pub mod backoff;
 pub mod carry_out;
 mod context;
+mod cover;
 mod error;
 mod gather;
 mod model_rollout;

@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 use super::context::Context;
 use super::error::Error;
 use super::queue::Next;
-use super::{ask, carry_out, gather, report};
+use super::{ask, carry_out, cover, gather, report};
 use crate::cluster::shelf::Key;
 use crate::rollout::{Action, Observed, Plan, Violation, check, decide, questions};
 
@@ -25,6 +25,7 @@ pub async fn reconcile(ctx: &Context, key: &Key, bell: &Notify) -> Result<Next, 
     let Some(observed) = ask::answered(ctx, key, questions(&observed), observed, bell).await else {
         return Ok(report::gone(ctx, key));
     };
+    let observed = cover::known(ctx, key, observed).await;
     let plan = decide(&observed);
     let (plan, broken) = checked(ctx, &observed, plan)?;
     ctx.memory.note(key, |m| m.planned(&plan, looked));

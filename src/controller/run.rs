@@ -14,7 +14,7 @@ use super::{Error, model_rollout, model_version, report, wake};
 use crate::cluster::events::Events;
 use crate::cluster::lease::{Election, Leadership, Times};
 use crate::cluster::topics::Topic;
-use crate::cluster::{Stores, Writer};
+use crate::cluster::{Covers, Stores, Writer};
 use crate::measure::Sources;
 use crate::serve::health::{self, Health};
 use crate::telemetry::Metrics;
@@ -71,6 +71,7 @@ pub async fn run(
     };
     let endpoint = tokio::spawn(health::serve(listener, health));
     let ctx = Arc::new(Context {
+        covers: Covers::new(client.clone(), namespaces.is_empty()),
         writer: Writer::new(client.clone(), stores.clone(), fence.clone()),
         events: Events::start(client.clone(), identity, metrics.clone()),
         stores: stores.clone(),

@@ -21,6 +21,10 @@ pub enum Cleaned {
 
 /// Takes the candidate in `slot` away. Called in every pass until it says `Done`.
 pub fn clean(d: &mut Draft<'_>, slot: Slot) -> Cleaned {
+    if d.status.rollback.is_some() && d.status.step.as_ref().is_some_and(|step| step.weight > 0) {
+        // In each pass: the scale may have been refused in the one whose route write went through.
+        capacity::wake_stable(d);
+    }
     if !stable_takes_over(d) {
         // Its Services may select nothing for now: that is part of what it waits for.
         selectors_back(d);

@@ -1,12 +1,15 @@
 //! The rollout as a state machine. Pure: it knows the world only as an [`observed::Observed`] value, which holds the
 //! time too, and changes it only by a [`plan::Plan`].
 
+mod accepted;
 mod adoption;
 mod capacity;
 mod check;
+pub mod claims;
 mod clean;
 mod companions;
 mod conditions;
+pub mod covered;
 mod decide;
 mod decisions;
 mod draft;

@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::api::{ModelRollout, ModelVersion, RolloutDecision, Slot};
 use crate::traffic::mirror::GatewayFacts;
 use crate::workload::companions::Kind;
+use crate::workload::covering::Cover;
 
 use super::questions::Answers;
 
@@ -24,6 +25,8 @@ pub struct Observed {
     pub namespace_terminating: bool,
     /// An older rollout that claims the same Deployment or Service, and which of them.
     pub rival: Option<Rival>,
+    /// Services of the namespace's older rollouts, each with its rollout's name.
+    pub older_services: BTreeMap<String, String>,
     /// UIDs of all ModelRollouts in the namespace: a slot of a UID that is not among them is orphaned and may be taken over.
     pub rollout_uids: BTreeSet<String>,
     /// Registered versions of the rollout's model.
@@ -38,6 +41,8 @@ pub struct Observed {
     pub services: Vec<Service>,
     /// Pod labels of the namespace's other Deployments.
     pub other_pod_labels: Vec<BTreeMap<String, String>>,
+    /// What covers the workload, in a pass that needs to know it.
+    pub covering: Option<Covering>,
     /// Access modes of the namespace's persistent volume claims, by name.
     pub claims: BTreeMap<String, Vec<String>>,
     /// Endpoints by Service name.
@@ -66,6 +71,15 @@ pub struct Observed {
     pub unread: Vec<Unread>,
     /// Answers to the questions that the rollout asked of Prometheus in this pass.
     pub answers: Answers,
+}
+
+/// Objects that cover pods or Services.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Covering {
+    /// Those that were read.
+    pub covers: Vec<Cover>,
+    /// Kinds that could not be read, and why.
+    pub unread: Vec<String>,
 }
 
 /// Another rollout with an older claim.

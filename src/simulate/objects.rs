@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::api::{ModelRollout, ModelVersion, RolloutDecision};
 use crate::rollout::observed::{ContainerExit, Endpoint};
 use crate::workload::companions::Kind;
+use crate::workload::covering::Cover;
 
 /// All objects. Cheap to copy: a copy shares what has not been written since.
 #[derive(Clone, Debug, Default)]
@@ -37,6 +38,8 @@ pub struct Objects {
     pub claims: BTreeMap<String, Vec<String>>,
     /// Autoscalers and budgets by kind and name, raw.
     pub companions: BTreeMap<(Kind, String), Arc<Value>>,
+    /// Policies that cover pods.
+    pub covers: Vec<Cover>,
     /// The namespace is being deleted.
     pub terminating: bool,
 }

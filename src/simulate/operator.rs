@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use k8s_openapi::api::apps::v1::Deployment;
 
-use crate::api::{ModelRollout, Slot, time};
-use crate::rollout::observed::{FailedWrite, PodFacts, Rival};
-use crate::rollout::{Action, Observed, Plan, decide, questions};
+use crate::api::{ModelRollout, Slot};
+use crate::rollout::observed::{Covering, FailedWrite, PodFacts};
+use crate::rollout::{Action, Observed, Plan, claims, decide, questions};
 use crate::traffic::mirror::GatewayFacts;
 use crate::workload::companions::Kind;
 use crate::workload::labels::pod_template_labels;
@@ -89,10 +89,12 @@ fn gather(world: &World, objects: &Objects, rollout: ModelRollout, operator: &Op
     let open = |d: &&std::sync::Arc<crate::api::RolloutDecision>| {
         d.spec.rollout == name && d.status.as_ref().is_none_or(|s| s.outcome.is_none())
     };
+    let older = claims::older(&rollout, objects.rollouts.values().map(AsRef::as_ref));
     Observed {
         now: world.now,
         namespace_terminating: objects.terminating,
-        rival: rival(objects, &rollout),
+        rival: claims::rival(&rollout, &older),
+        older_services: claims::services(&older),
         rollout_uids: objects.rollouts.values().filter_map(|r| r.metadata.uid.clone()).collect(),
         versions: objects.versions.values().map(|v| v.as_ref().clone()).collect(),
         decisions: objects.decisions.values().filter(open).map(|d| d.as_ref().clone()).collect(),
@@ -100,6 +102,7 @@ fn gather(world: &World, objects: &Objects, rollout: ModelRollout, operator: &Op
         slots,
         services: objects.services.values().map(|s| s.as_ref().clone()).collect(),
         other_pod_labels: others.map(|(_, d)| pod_template_labels(d)).collect(),
+        covering: Some(Covering { covers: objects.covers.clone(), unread: Vec::new() }),
         claims: objects.claims.clone(),
         endpoints: objects.endpoints.iter().map(|(n, e)| (n.clone(), e.as_ref().clone())).collect(),
         pods: pods(objects, &origin),
@@ -121,29 +124,6 @@ fn gather(world: &World, objects: &Objects, rollout: ModelRollout, operator: &Op
         answers: Default::default(),
         rollout,
     }
-}
-
-/// The older rollout that claims the same Deployment or Service.
-fn rival(objects: &Objects, rollout: &ModelRollout) -> Option<Rival> {
-    let age = |r: &ModelRollout| {
-        (
-            r.metadata.creation_timestamp.as_ref().map(time::from_api),
-            r.metadata.uid.clone().unwrap_or_default(),
-        )
-    };
-    let (spec, mine) = (&rollout.spec, age(rollout));
-    let mut older: Vec<_> = objects.rollouts.values().filter(|r| age(r) < mine).collect();
-    older.sort_by_key(|r| age(r));
-    older.into_iter().find_map(|r| {
-        let what = if r.spec.workload.deployment == spec.workload.deployment {
-            format!("Deployment {}", spec.workload.deployment)
-        } else if r.spec.traffic.service == spec.traffic.service {
-            format!("Service {}", spec.traffic.service)
-        } else {
-            return None;
-        };
-        Some(Rival { name: r.metadata.name.clone().unwrap_or_default(), what })
-    })
 }
 
 fn pods(objects: &Objects, origin: &str) -> Vec<PodFacts> {

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::api::{DecisionAction, ModelRollout, time};
 use crate::rollout::observed::WatchFailing;
 use crate::workload::companions::Kind;
+use crate::workload::covering::{self, Cover};
 
 use super::companions;
 use super::controllers;
@@ -59,6 +60,7 @@ pub fn perform(world: &mut World, command: &Command) {
         Command::Take(true, kind, name) => take(world, kind, name),
         Command::Take(false, kind, name) => free(world, kind, name),
         Command::Volume(mode) => volume(world, mode),
+        Command::Cover(key, value) => cover(world, key, value),
         Command::Api(None) => {
             world.status_refused = false;
             world.refused_writes.clear();
@@ -374,6 +376,13 @@ fn free(world: &mut World, kind: &str, name: &str) {
         "autoscaler" => drop(world.objects.companions.remove(&(Kind::Autoscaler, name.to_owned()))),
         _ => drop(world.objects.routes.remove(name)),
     }
+}
+
+fn cover(world: &mut World, key: &str, value: &str) {
+    world.next_version();
+    let spec = json!({ "podSelector": { "matchLabels": { key: value } }, "policyTypes": ["Egress"] });
+    let object = json!({ "metadata": { "name": value, "namespace": NAMESPACE }, "spec": spec });
+    world.objects.covers.push(Cover { kind: covering::Kind::NetworkPolicy, object });
 }
 
 fn volume(world: &mut World, mode: &str) {

@@ -76,6 +76,8 @@ pub enum Command {
     Take(bool, String, String),
     /// `volume ReadWriteOnce`: the origin's pods mount a claim with this mode.
     Volume(String),
+    /// `cover KEY=VALUE`: a NetworkPolicy about the pods with that label.
+    Cover(String, String),
     /// `api refuses status`, `api refuses VERB RESOURCE` and `api well`.
     Api(Option<String>),
     /// `traffic RATE`: requests per second at the gateway.
@@ -238,6 +240,10 @@ fn command(words: &[&str], text: &str) -> Result<Command, String> {
         ["take", kind, name] => Command::Take(true, own(kind), own(name)),
         ["free", kind, name] => Command::Take(false, own(kind), own(name)),
         ["volume", mode] => Command::Volume(own(mode)),
+        ["cover", label] => {
+            let (key, value) = label.split_once('=').ok_or("no label")?;
+            Command::Cover(key.to_owned(), value.to_owned())
+        }
         ["api", "refuses", "status"] => Command::Api(Some("status".to_owned())),
         ["api", "refuses", verb, resource] => Command::Api(Some(format!("{verb} {resource}"))),
         ["api", "well"] => Command::Api(None),

@@ -4,6 +4,7 @@
 
 pub mod capacity;
 pub mod companions;
+pub mod covering;
 pub mod labels;
 pub mod services;
 pub mod slot;

@@ -17,7 +17,7 @@ use understudy::cluster::events::Events;
 use understudy::cluster::lease::Fence;
 use understudy::cluster::raw::Raw;
 use understudy::cluster::shelf::Key;
-use understudy::cluster::{Stores, Writer};
+use understudy::cluster::{Covers, Stores, Writer};
 use understudy::controller::{Context, Memory, Next, reconcile};
 use understudy::measure::{Query, Reading, Series, Source, Sources};
 use understudy::telemetry::Metrics;
@@ -74,6 +74,7 @@ impl Play {
         let stores = Arc::new(Stores::new(&unbounded_channel().0));
         let metrics = Metrics::new();
         let ctx = Context {
+            covers: Covers::new(client.clone(), true),
             writer: Writer::new(client.clone(), stores.clone(), Fence::open()),
             events: Events::start(client, "test".into(), metrics.clone()),
             stores,

@@ -4,7 +4,9 @@
 use crate::api::{Candidate, Phase, ReleaseKind, RollbackIntent, Slot};
 use crate::rollout::clean::{self, Cleaned};
 use crate::rollout::target::{self, Target, Wanted};
-use crate::rollout::{Draft, adoption, capacity, evidence, questions, rejected, route, world};
+use crate::rollout::{
+    Draft, adoption, capacity, claims, covered, evidence, questions, rejected, route, world,
+};
 use crate::traffic::mirror::{MirrorSupport, mirror_support};
 
 use super::{preparing, resting};
@@ -72,6 +74,7 @@ fn requirements(d: &mut Draft<'_>) -> Result<(), (&'static str, String)> {
         ));
     };
     adoption::ensure(d)?;
+    covered::first(d)?;
     let service = &spec.traffic.service;
     if d.obs.service(service).is_none() {
         return Err((
@@ -81,6 +84,9 @@ fn requirements(d: &mut Draft<'_>) -> Result<(), (&'static str, String)> {
     }
     if let Some(missing) = route::missing(d) {
         return Err(missing);
+    }
+    if let Some(shared) = claims::shared_rule(d) {
+        return Err(shared);
     }
     if spec.analysis.metrics.iter().all(|m| m.observe_only) {
         return Err(("NoMetrics", "spec.analysis.metrics has no metric that decides; a step never advances without evidence, so add one".into()));

@@ -1,12 +1,12 @@
 //! Preparing: the candidate's pods are started in its slot, and the gateway is made to know both Services before the
 //! user's route names the second one.
 
-use chrono::Duration;
+use chrono::{DateTime, Duration, Utc};
 
 use k8s_openapi::api::apps::v1::Deployment;
 
 use crate::api::condition::{ConditionType, Finding};
-use crate::api::{Candidate, ReleaseKind, Slot};
+use crate::api::{Candidate, ReleaseKind, Slot, time};
 use crate::rollout::rollback::{self, Cause};
 use crate::rollout::target::{self, Target};
 use crate::rollout::{Action, Draft, capacity, evidence, questions, route, selectors, world};
@@ -196,15 +196,26 @@ fn candidate_condition(d: &mut Draft<'_>, c: &Candidate, need: i32, ready: bool)
     d.condition(ConditionType::CandidateReady, Finding::no("Starting", message));
 }
 
+/// Until when its pods have to be ready: their time begins when their Deployment is there.
+fn ready_by(d: &Draft<'_>, c: &Candidate) -> DateTime<Utc> {
+    let made = d
+        .obs
+        .deployment(c.slot)
+        .map_or(Some(d.now()), |slot| slot.metadata.creation_timestamp.as_ref().map(time::from_api));
+    made.map_or(c.since, |made| made.max(c.since)) + d.spec().strategy.deadlines.ready.get()
+}
+
 /// The candidate's pods did not become ready in time, or crash.
 fn deadline(d: &mut Draft<'_>, c: &Candidate, need: i32) -> bool {
     let judged = evidence::Judged::default();
     let crash = evidence::signals(d, &judged, 0.0).into_iter().find(|s| s.reason == "PodsCrashing");
     let have = world::ready_pods(d.obs, c.slot, Some(&c.template_hash));
-    let at = c.since + d.spec().strategy.deadlines.ready.get();
+    let at = ready_by(d, c);
+    let refused = d.obs.failed_write.as_ref().is_some_and(|failed| failed.refused);
     let cause = match crash {
         Some(signal) if have < need => Some((signal.reason, signal.message)),
-        Some(_) | None if have < need && d.now() >= at => {
+        // A permission that is missing says nothing about the version.
+        Some(_) | None if have < need && d.now() >= at && !refused => {
             let why = d
                 .obs
                 .pods_of(c.slot)

@@ -1,7 +1,7 @@
 //! Active and RolledBack: nothing moves. Selectors and route are guarded, and the spec is watched for something to do.
 
 use crate::api::condition::ConditionType;
-use crate::api::{Phase, Slot};
+use crate::api::{Phase, Rejected, Slot};
 use crate::rollout::target::{self, Wanted};
 use crate::rollout::{
     Action, Draft, adoption, capacity, companions, expedite, rejected, route, selectors, world,
@@ -25,11 +25,7 @@ pub fn run(d: &mut Draft<'_>) {
                         format!("{} was turned down before: {}", entry.version, entry.reason),
                     );
                 }
-                let message = format!(
-                    "{} was turned down ({}); name another version, raise spec.retry or create a Retry decision",
-                    entry.version, entry.reason
-                );
-                d.stall(&entry.reason, message);
+                turned_down(d, &entry);
             }
             None => {
                 d.status.candidate = None;
@@ -65,12 +61,27 @@ pub fn arrive(d: &mut Draft<'_>) {
         && let Wanted::Release(target, kind) = &wanted
         && let Some(entry) = rejected::refuses(d, target, *kind).cloned()
     {
-        let message = format!(
-            "{} was turned down ({}: {}); name another version, raise spec.retry or create a Retry decision",
-            entry.version, entry.reason, entry.message
-        );
-        d.stall(&entry.reason, message);
+        turned_down(d, &entry);
     }
+}
+
+/// The spec names what was turned down. A change of the template is not rolled out meanwhile: it would be a release that
+/// the spec does not ask for.
+fn turned_down(d: &mut Draft<'_>, entry: &Rejected) {
+    let changed = d.status.active.as_ref().is_some_and(|active| {
+        target::of_version(d.obs, &active.version).is_ok_and(|now| now.template_hash != active.template_hash)
+    });
+    let waits = if changed {
+        let deployment = &d.spec().workload.deployment;
+        format!("; the changed template of Deployment {deployment} waits for that too")
+    } else {
+        String::new()
+    };
+    let message = format!(
+        "{} was turned down ({}); name another version, raise spec.retry or create a Retry decision{waits}",
+        entry.version, entry.reason
+    );
+    d.stall(&entry.reason, message);
 }
 
 /// What is forgotten when nothing is being brought on.

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
+use chrono::{DateTime, Utc};
 use kube::runtime::watcher;
 use kube::{Api, Client};
 use understudy::api::{ModelRollout, ModelRolloutStatus};
@@ -60,6 +61,23 @@ impl RolloutWatch {
                     status.waiting_for.as_deref().unwrap_or("nothing")
                 );
             }
+        }
+    }
+
+    /// Waits for its deletion to be through; when that was seen.
+    ///
+    /// # Errors
+    /// After `deadline`.
+    pub async fn wait_gone(&self, deadline: Duration) -> Result<DateTime<Utc>> {
+        let mut changes = self.0.changes();
+        let end = tokio::time::Instant::now() + deadline;
+        loop {
+            changes.mark_unchanged();
+            if let Some(last) = self.latest().filter(|last| last.deleted) {
+                return Ok(last.at);
+            }
+            let changed = tokio::time::timeout_at(end, changes.changed()).await;
+            ensure!(matches!(changed, Ok(Ok(()))), "waited {deadline:?} for the rollout to be gone");
         }
     }
 

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use chrono::Utc;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use kube::api::DeleteParams;
@@ -37,7 +36,13 @@ pub async fn deleted_in_each_phase_and_made_again(world: &World) -> Result<()> {
         .await?;
     }
     space.apply(&rollout).await?;
-    space.wait_phase(Phase::Settling).await?;
+    // From here on only forward: before, a deletion ends as while watching.
+    let look = |rollout: &ModelRollout| {
+        let status = rollout.status.as_ref()?;
+        let moved = status.active.as_ref()?.version == "1.1.0" && status.phase == Some(Phase::Settling);
+        moved.then_some(())
+    };
+    space.rollout.wait("the Services to have moved", RELEASE, look).await?;
     delete(&space).await?;
     let endpoints = space.endpoints("digits").await?;
     let of_slot = endpoints.iter().filter(|pod| pod.starts_with("digits-a-")).count();
@@ -84,7 +89,6 @@ pub async fn the_namespace_deleted_in_mid_canary(world: &World) -> Result<()> {
     space.release("1.1.0").await?;
     space.wait_phase(Phase::Canary).await?;
     load.stop();
-    let begun = Utc::now();
     let namespaces: Api<Namespace> = Api::all(space.client());
     namespaces.delete(&space.namespace, &DeleteParams::background()).await?;
     let rollouts = space.rollouts();
@@ -95,7 +99,10 @@ pub async fn the_namespace_deleted_in_mid_canary(world: &World) -> Result<()> {
         }
     })
     .await?;
-    let after = (Utc::now() - begun).to_std()?;
+    let seen = space.rollout.versions();
+    let asked = seen.iter().find(|one| one.object.metadata.deletion_timestamp.is_some()).map(|one| one.at);
+    let gone = space.rollout.wait_gone(SOON).await?;
+    let after = (gone - asked.context("its deletion was not seen")?).to_std()?;
     ensure!(after < Duration::from_secs(15), "the rollout kept its namespace for {after:?}");
     space.measured(
         PART,
@@ -117,13 +124,14 @@ pub async fn a_second_rollout_shares_the_route(world: &World) -> Result<()> {
         space.world.applier.apply(&text, "team").await?;
     }
     space.wait_ready("other", 2).await?;
-    let rule = |path: &str, name: &str| {
-        json!({"matches": [{"path": {"type": "PathPrefix", "value": path}}],
-            "backendRefs": [{"name": name, "port": 80}]})
+    let rule = |path: &str, names: &[&str]| {
+        let backends: Vec<Value> = names.iter().map(|name| json!({"name": name, "port": 80})).collect();
+        json!({"matches": [{"path": {"type": "PathPrefix", "value": path}}], "backendRefs": backends})
     };
-    let space = space.with_rules(json!([rule("/feedback", "other"), rule("/", "digits")])).await?;
+    let both = json!([rule("/feedback", &["other", "digits"]), rule("/", &["digits"])]);
+    let space = space.with_rules(both).await?;
     let rollout = |name: &str, metrics: Value| {
-        let mut rollout = manifests::rollout(&space.namespace);
+        let mut rollout = manifests::rollout("tshared");
         rollout["metadata"]["name"] = json!(name);
         rollout["spec"]["workload"]["deployment"] = json!(name);
         rollout["spec"]["traffic"]["service"] = json!(name);
@@ -131,13 +139,25 @@ pub async fn a_second_rollout_shares_the_route(world: &World) -> Result<()> {
         rollout
     };
     space.adopt(&rollout("digits", json!([manifests::errors(), manifests::gateway()]))).await?;
-    space.apply(&rollout("other", json!([manifests::accuracy(), manifests::gateway()]))).await?;
-    let load = space.load(120.0).await?;
-    space.release("1.1.0").await?;
-    let rollouts = space.rollouts();
+    // Creation times have whole seconds.
+    tokio::time::sleep(Duration::from_millis(1100)).await;
     let mut other = rollout("other", json!([manifests::accuracy(), manifests::gateway()]));
     other["spec"]["version"] = json!("1.6.0");
     space.apply(&other).await?;
+    let rollouts = space.rollouts();
+    // Both cannot divide one rule: the younger waits, and says for what.
+    wait_for("the shared rule to be refused", SOON, async || {
+        let found = rollouts.get("other").await.map_err(|error| error.to_string())?;
+        let conditions = found.status.unwrap_or_default().conditions;
+        let refused =
+            conditions.iter().any(|one| one.reason == "RuleShared" && one.message.contains("digits"));
+        if refused { Ok(()) } else { Err(format!("{conditions:?}")) }
+    })
+    .await?;
+    let apart = json!([rule("/feedback", &["other"]), rule("/", &["digits"])]);
+    let space = space.with_rules(apart).await?;
+    let load = space.load(120.0).await?;
+    space.release("1.1.0").await?;
     space.wait_active("1.1.0").await?;
     wait_for("1.6.0 to be active in the other rollout", RELEASE, async || {
         let found = rollouts.get("other").await.map_err(|error| error.to_string())?;
@@ -146,7 +166,7 @@ pub async fn a_second_rollout_shares_the_route(world: &World) -> Result<()> {
     .await?;
     space.ensure_route_spec_untouched().await?;
     let report = space.ensure_no_failures(load, &[]).await?;
-    let end = "both promoted, each in its own rules; the route at rest is the user's";
+    let end = "one rule for both: `RuleShared`; else both promoted, each in its own rules; the route at rest is the user's";
     space.measured(PART, "two rollouts share an HTTPRoute", Some(&report), None, end)?;
     space.done().await
 }

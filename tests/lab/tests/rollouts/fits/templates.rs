@@ -65,7 +65,13 @@ pub async fn a_sidecar_in_mid_canary(world: &World) -> Result<()> {
 /// While watching: the plan is frozen and a full new watch is due; afterwards the change is a release of its own, to the
 /// other slot.
 pub async fn a_volume_while_watching(world: &World) -> Result<()> {
-    let space = Space::new(world, "tvolume").await?;
+    // Kubernetes ends pods of the origin while callers come to it with new connections: their drain has to outlast the
+    // news of it, on a busy machine too.
+    let serving = manifests::serving(&world.cluster().models, "tvolume")?;
+    let patient =
+        serving.replace("{name: DRAIN_MILLIS, value: \"1000\"}", "{name: DRAIN_MILLIS, value: \"2500\"}");
+    ensure!(patient != serving, "the template has no drain to change");
+    let space = Space::with_pods(world, "tvolume", patient, 2).await?;
     let mut rollout = manifests::rollout(&space.namespace);
     rollout["spec"]["strategy"]["watch"]["duration"] = json!("8s");
     space.adopt(&rollout).await?;

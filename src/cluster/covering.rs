@@ -1,0 +1,64 @@
+//! Lists what covers pods and Services: once for a plan, never in a pass at rest.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use kube::api::ListParams;
+use kube::core::ApiResource;
+use kube::{Api, Client};
+
+use super::raw::Raw;
+use crate::rollout::observed::Covering;
+use crate::workload::covering::{Cover, Kind};
+
+/// Longest wait for all lists.
+const WITHIN: Duration = Duration::from_secs(5);
+
+/// Reads policies, monitors and rules.
+#[derive(Clone)]
+pub struct Covers {
+    client: Client,
+    /// Of all namespaces: a policy of any may name a workload's pods.
+    everywhere: bool,
+}
+
+impl Covers {
+    /// A reader. Without rights for the whole cluster only the workload's own namespace is looked at.
+    pub fn new(client: Client, everywhere: bool) -> Self {
+        Self { client, everywhere }
+    }
+
+    /// What there is. A kind that is not installed has no objects; one that cannot be read is named.
+    pub async fn read(&self, namespace: &str) -> Covering {
+        let lists = join_all(Kind::ALL.map(|kind| self.list(kind, namespace))).await;
+        let mut covering = Covering::default();
+        for (kind, list) in Kind::ALL.into_iter().zip(lists) {
+            match list {
+                Ok(objects) => covering.covers.extend(objects),
+                Err(why) => covering.unread.push(format!("{} ({why})", kind.resource()[3])),
+            }
+        }
+        covering
+    }
+
+    async fn list(&self, kind: Kind, namespace: &str) -> Result<Vec<Cover>, String> {
+        let [group, version, name, plural] = kind.resource();
+        let resource = ApiResource {
+            group: group.into(),
+            version: version.into(),
+            api_version: format!("{group}/{version}"),
+            kind: name.into(),
+            plural: plural.into(),
+        };
+        let api: Api<Raw> = match self.everywhere {
+            true => Api::all_with(self.client.clone(), &resource),
+            false => Api::namespaced_with(self.client.clone(), namespace, &resource),
+        };
+        match tokio::time::timeout(WITHIN, api.list(&ListParams::default())).await {
+            Err(_) => Err("no answer".to_owned()),
+            Ok(Err(kube::Error::Api(status))) if status.code == 404 => Ok(Vec::new()),
+            Ok(Err(error)) => Err(error.to_string()),
+            Ok(Ok(list)) => Ok(list.items.into_iter().map(|raw| Cover { kind, object: raw.value }).collect()),
+        }
+    }
+}

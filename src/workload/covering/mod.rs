@@ -1,0 +1,161 @@
+//! Objects of the user's that cover the origin's pods or its Service by what they are called: policies, monitors, rules. A
+//! slot's pods and the candidate's Service are called otherwise, so each such object needs one beside it that covers them.
+
+mod network;
+mod references;
+mod selectors;
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::core::{Selector, SelectorExt as _};
+use serde_json::{Value, json};
+
+/// Labels.
+pub type Labels = BTreeMap<String, String>;
+
+/// Kinds of objects that cover others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// Which traffic pods may get and send; by pod labels, also as a peer.
+    NetworkPolicy,
+    /// Which pods are scraped; by pod labels.
+    PodMonitor,
+    /// Which Services' pods are scraped; by the labels of the Service.
+    ServiceMonitor,
+    /// How the gateway speaks TLS to a Service; by its name.
+    BackendTlsPolicy,
+    /// How a mesh speaks to a Service; by its host name.
+    DestinationRule,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::NetworkPolicy,
+        Self::PodMonitor,
+        Self::ServiceMonitor,
+        Self::BackendTlsPolicy,
+        Self::DestinationRule,
+    ];
+
+    /// API group, version, kind and plural.
+    pub fn resource(self) -> [&'static str; 4] {
+        match self {
+            Self::NetworkPolicy => ["networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies"],
+            Self::PodMonitor => ["monitoring.coreos.com", "v1", "PodMonitor", "podmonitors"],
+            Self::ServiceMonitor => ["monitoring.coreos.com", "v1", "ServiceMonitor", "servicemonitors"],
+            Self::BackendTlsPolicy => {
+                ["gateway.networking.k8s.io", "v1", "BackendTLSPolicy", "backendtlspolicies"]
+            }
+            Self::DestinationRule => ["networking.istio.io", "v1", "DestinationRule", "destinationrules"],
+        }
+    }
+}
+
+/// One object that covers others, as it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cover {
+    /// Its kind.
+    pub kind: Kind,
+    /// All of it.
+    pub object: Value,
+}
+
+impl Cover {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        self.object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// Its namespace.
+    pub fn namespace(&self) -> &str {
+        self.object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// Its spec.
+    fn spec(&self) -> &Value {
+        &self.object["spec"]
+    }
+
+    /// What the user can add beside it: the same with another spec, under another name.
+    fn beside(&self, spec: &Value) -> Value {
+        let [group, version, kind, _] = self.kind.resource();
+        json!({
+            "apiVersion": format!("{group}/{version}"), "kind": kind,
+            "metadata": {"name": format!("{}-understudy", self.name()), "namespace": self.namespace()},
+            "spec": spec,
+        })
+    }
+}
+
+/// What is to be covered, and how it is called.
+#[derive(Clone, Debug)]
+pub struct Served<'a> {
+    /// The namespace.
+    pub namespace: &'a str,
+    /// Labels of the origin's pods.
+    pub origin: Labels,
+    /// Labels of the pods of each slot.
+    pub slots: Vec<Labels>,
+    /// A selector of the pods of both slots, and of no others.
+    pub both_slots: Labels,
+    /// The user's Service.
+    pub service: &'a str,
+    /// Its labels.
+    pub service_labels: Labels,
+    /// The candidate's Service.
+    pub candidate: String,
+    /// Its labels.
+    pub candidate_labels: Labels,
+    /// Labels by which the candidate's Service alone is found.
+    pub candidate_selector: Labels,
+}
+
+/// Something that covers what the user has and would not cover what serves beside it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gap {
+    /// `<kind>/<name>`, by which it can be accepted.
+    pub object: String,
+    /// Its namespace, when it is another one than the rollout's.
+    pub elsewhere: Option<String>,
+    /// What is left out, for people.
+    pub what: String,
+    /// An object that closes the gap.
+    pub add: Value,
+}
+
+/// What is not covered, in the order of the objects.
+pub fn gaps(covers: &[Cover], served: &Served<'_>) -> Vec<Gap> {
+    covers
+        .iter()
+        .filter_map(|cover| {
+            let others = || covers.iter().filter(|other| other.kind == cover.kind);
+            let (what, spec) = match cover.kind {
+                Kind::NetworkPolicy => network::gap(cover, others(), served),
+                Kind::PodMonitor => selectors::pods(cover, others(), served),
+                Kind::ServiceMonitor => selectors::services(cover, others(), served),
+                Kind::BackendTlsPolicy => references::targets(cover, others(), served),
+                Kind::DestinationRule => references::host(cover, others(), served),
+            }?;
+            let elsewhere = (cover.namespace() != served.namespace).then(|| cover.namespace().to_owned());
+            let object = format!("{}/{}", cover.kind.resource()[2], cover.name());
+            Some(Gap { object, elsewhere, what, add: cover.beside(&spec) })
+        })
+        .collect()
+}
+
+/// Whether a label selector matches; one that cannot be read matches nothing. None at all matches nothing either.
+fn matches(selector: Option<&Value>, labels: &Labels) -> bool {
+    let read = selector.and_then(|value| serde_json::from_value::<LabelSelector>(value.clone()).ok());
+    let selector = read.and_then(|selector| Selector::try_from(selector).ok());
+    selector.is_some_and(|selector| selector.matches(labels))
+}
+
+/// A label selector for exactly these labels.
+fn selector(labels: &Labels) -> Value {
+    json!({"matchLabels": labels})
+}
+
+#[cfg(test)]
+mod tests;
