@@ -35,14 +35,29 @@ impl Covers {
         for (kind, list) in Kind::ALL.into_iter().zip(lists) {
             match list {
                 Ok(objects) => covering.covers.extend(objects),
-                Err(why) => covering.unread.push(format!("{} ({why})", kind.resource()[3])),
+                Err(why) => covering.unread.push(format!("{} ({why})", kind.resource()[2])),
             }
         }
         covering
     }
 
     async fn list(&self, kind: Kind, namespace: &str) -> Result<Vec<Cover>, String> {
-        let [group, version, name, plural] = kind.resource();
+        for version in kind.versions() {
+            if let Some(objects) = self.list_version(kind, version, namespace).await? {
+                return Ok(objects);
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    /// Nothing where the API server does not serve the version.
+    async fn list_version(
+        &self,
+        kind: Kind,
+        version: &str,
+        namespace: &str,
+    ) -> Result<Option<Vec<Cover>>, String> {
+        let [group, name, plural] = kind.resource();
         let resource = ApiResource {
             group: group.into(),
             version: version.into(),
@@ -56,9 +71,16 @@ impl Covers {
         };
         match tokio::time::timeout(WITHIN, api.list(&ListParams::default())).await {
             Err(_) => Err("no answer".to_owned()),
-            Ok(Err(kube::Error::Api(status))) if status.code == 404 => Ok(Vec::new()),
+            Ok(Err(kube::Error::Api(status))) if status.code == 404 => Ok(None),
             Ok(Err(error)) => Err(error.to_string()),
-            Ok(Ok(list)) => Ok(list.items.into_iter().map(|raw| Cover { kind, object: raw.value }).collect()),
+            Ok(Ok(list)) => {
+                let cover = |mut raw: Raw| {
+                    // Items of a list do not say it themselves.
+                    raw.value["apiVersion"] = resource.api_version.clone().into();
+                    Cover { kind, object: raw.value }
+                };
+                Ok(Some(list.items.into_iter().map(cover).collect()))
+            }
         }
     }
 }

@@ -381,7 +381,7 @@ fn free(world: &mut World, kind: &str, name: &str) {
 fn cover(world: &mut World, key: &str, value: &str) {
     world.next_version();
     let spec = json!({ "podSelector": { "matchLabels": { key: value } }, "policyTypes": ["Egress"] });
-    let object = json!({ "metadata": { "name": value, "namespace": NAMESPACE }, "spec": spec });
+    let object = json!({ "apiVersion": "networking.k8s.io/v1", "metadata": { "name": value, "namespace": NAMESPACE }, "spec": spec });
     world.objects.covers.push(Cover { kind: covering::Kind::NetworkPolicy, object });
 }
 

@@ -39,21 +39,28 @@ impl Kind {
         Self::DestinationRule,
     ];
 
-    /// API group, version, kind and plural.
-    pub fn resource(self) -> [&'static str; 4] {
+    /// API group, kind and plural.
+    pub fn resource(self) -> [&'static str; 3] {
         match self {
-            Self::NetworkPolicy => ["networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies"],
-            Self::PodMonitor => ["monitoring.coreos.com", "v1", "PodMonitor", "podmonitors"],
-            Self::ServiceMonitor => ["monitoring.coreos.com", "v1", "ServiceMonitor", "servicemonitors"],
-            Self::BackendTlsPolicy => {
-                ["gateway.networking.k8s.io", "v1", "BackendTLSPolicy", "backendtlspolicies"]
-            }
-            Self::DestinationRule => ["networking.istio.io", "v1", "DestinationRule", "destinationrules"],
+            Self::NetworkPolicy => ["networking.k8s.io", "NetworkPolicy", "networkpolicies"],
+            Self::PodMonitor => ["monitoring.coreos.com", "PodMonitor", "podmonitors"],
+            Self::ServiceMonitor => ["monitoring.coreos.com", "ServiceMonitor", "servicemonitors"],
+            Self::BackendTlsPolicy => ["gateway.networking.k8s.io", "BackendTLSPolicy", "backendtlspolicies"],
+            Self::DestinationRule => ["networking.istio.io", "DestinationRule", "destinationrules"],
+        }
+    }
+
+    /// The versions that clusters serve, the newest first; what is read of them is the same in all.
+    pub fn versions(self) -> &'static [&'static str] {
+        match self {
+            Self::NetworkPolicy | Self::PodMonitor | Self::ServiceMonitor => &["v1"],
+            Self::BackendTlsPolicy => &["v1", "v1alpha3"],
+            Self::DestinationRule => &["v1", "v1beta1"],
         }
     }
 }
 
-/// One object that covers others, as it is.
+/// One object that covers others, as it is, with its apiVersion.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cover {
     /// Its kind.
@@ -80,9 +87,9 @@ impl Cover {
 
     /// What the user can add beside it: the same with another spec, under another name.
     fn beside(&self, spec: &Value) -> Value {
-        let [group, version, kind, _] = self.kind.resource();
+        let [_, kind, _] = self.kind.resource();
         json!({
-            "apiVersion": format!("{group}/{version}"), "kind": kind,
+            "apiVersion": self.object["apiVersion"], "kind": kind,
             "metadata": {"name": format!("{}-understudy", self.name()), "namespace": self.namespace()},
             "spec": spec,
         })
@@ -139,7 +146,7 @@ pub fn gaps(covers: &[Cover], served: &Served<'_>) -> Vec<Gap> {
                 Kind::DestinationRule => references::host(cover, others(), served),
             }?;
             let elsewhere = (cover.namespace() != served.namespace).then(|| cover.namespace().to_owned());
-            let object = format!("{}/{}", cover.kind.resource()[2], cover.name());
+            let object = format!("{}/{}", cover.kind.resource()[1], cover.name());
             Some(Gap { object, elsewhere, what, add: cover.beside(&spec) })
         })
         .collect()

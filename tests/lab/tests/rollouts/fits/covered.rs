@@ -33,10 +33,9 @@ pub async fn monitors_and_policies_by_name_are_accepted_by_annotation(world: &Wo
         install(world, "monitoring.coreos.com", kind).await?;
     }
     install(world, "networking.istio.io", ("DestinationRule", "destinationrules")).await?;
-    install(world, "gateway.networking.k8s.io", ("BackendTLSPolicy", "backendtlspolicies")).await?;
     let space = Space::adopted(world, "cnames").await?;
-    let object = |group: &str, kind: &str, spec: Value| {
-        json!({"apiVersion": format!("{group}/v1"), "kind": kind,
+    let object = |version: &str, kind: &str, spec: Value| {
+        json!({"apiVersion": version, "kind": kind,
             "metadata": {"name": "digits", "namespace": space.namespace}, "spec": spec})
     };
     let selector = json!({"selector": {"matchLabels": {"app": "digits"}}});
@@ -44,10 +43,10 @@ pub async fn monitors_and_policies_by_name_are_accepted_by_annotation(world: &Wo
     let tls = json!({"targetRefs": [target],
         "validation": {"hostname": "digits.lab", "wellKnownCACertificates": "System"}});
     let objects = [
-        object("monitoring.coreos.com", "PodMonitor", selector.clone()),
-        object("monitoring.coreos.com", "ServiceMonitor", selector),
-        object("networking.istio.io", "DestinationRule", json!({"host": "digits"})),
-        object("gateway.networking.k8s.io", "BackendTLSPolicy", tls),
+        object("monitoring.coreos.com/v1", "PodMonitor", selector.clone()),
+        object("monitoring.coreos.com/v1", "ServiceMonitor", selector),
+        object("networking.istio.io/v1", "DestinationRule", json!({"host": "digits"})),
+        object("gateway.networking.k8s.io/v1alpha3", "BackendTLSPolicy", tls),
     ];
     for object in &objects[..3] {
         space.apply(object).await?;
@@ -137,8 +136,7 @@ async fn accept(space: &Space<'_>, objects: &[&str]) -> Result<()> {
 /// A kind of another project, without its rules: only what we read of it matters.
 async fn install(world: &World, group: &str, (kind, plural): (&str, &str)) -> Result<()> {
     let crd = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": {"name": format!("{plural}.{group}"),
-            "annotations": {"api-approved.kubernetes.io": "unapproved, for a test"}},
+        "metadata": {"name": format!("{plural}.{group}")},
         "spec": {"group": group, "scope": "Namespaced",
             "names": {"kind": kind, "plural": plural, "singular": kind.to_lowercase()},
             "versions": [{"name": "v1", "served": true, "storage": true,
