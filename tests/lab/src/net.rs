@@ -15,6 +15,8 @@ pub const GATEWAY: &str = "http://10.0.0.10:8080";
 pub const ENVOY_STATS: &str = "http://10.0.0.10:8002";
 /// Envoy's read-only admin pages (`/config_dump`, `/clusters`, ...).
 pub const ENVOY_ADMIN: &str = "http://127.0.0.1:9001";
+/// The resource-metrics API, as the API server calls it.
+pub const RESOURCE_METRICS: &str = "10.0.0.10:4443";
 /// Addresses of Services.
 pub const SERVICE_CIDR: &str = "10.96.0.0/16";
 /// The API server's own Service address.

@@ -18,6 +18,10 @@ pub fn spec(site: &Site) -> Spec {
         format!("--root-ca-file={}", site.pki.ca().display()),
         "--leader-elect=false".into(),
         "--controllers=*,-node-ipam-controller,-node-lifecycle-controller".into(),
+        // The defaults (15 s, 5 min, 30 s) would make every test of an autoscaler wait.
+        "--horizontal-pod-autoscaler-sync-period=1s".into(),
+        "--horizontal-pod-autoscaler-cpu-initialization-period=1s".into(),
+        "--horizontal-pod-autoscaler-initial-readiness-delay=1s".into(),
         // The defaults (20 and 30) would make many labs' worth of objects wait.
         "--kube-api-qps=300".into(),
         "--kube-api-burst=600".into(),

@@ -3,7 +3,7 @@
 use super::addresses::Addresses;
 use super::pod::{self, Message};
 use super::targets::Targets;
-use super::{NODE_NAME, leftovers, register};
+use super::{NODE_NAME, leftovers, register, usage};
 use crate::client::{self, User};
 use crate::paths::{RunDir, images_dir};
 use anyhow::{Context as _, Result};
@@ -42,11 +42,13 @@ pub(super) async fn run(directory: PathBuf) -> Result<()> {
     let client = client::connect(&run.kubeconfig("lab:node"), &User::Admin).await?;
     register::register(&client).await?;
     tracing::info!(ended, "the node is ready");
+    let usage = usage::serve(client.clone(), run.clone());
     let targets = Targets::new(run.targets());
     let context = Arc::new(Context { client: client.clone(), run, addresses: Addresses::default(), targets });
     let mut terminated = signal(SignalKind::terminate())?;
     tokio::select! {
         result = watch(&context, Api::all(client)) => result?,
+        result = usage => result?,
         _ = terminated.recv() => {}
     }
     leftovers::end_all(&context.run);

@@ -10,6 +10,7 @@
 //! status     what is reported (pure)
 //! addresses  pod addresses
 //! targets    what Prometheus is told
+//! usage      the resource-metrics API
 //! leftovers  processes of an agent that died
 //! ```
 //!
@@ -29,6 +30,7 @@ mod probe;
 mod register;
 mod status;
 mod targets;
+mod usage;
 mod volumes;
 
 /// The lab's only node.

@@ -2,6 +2,7 @@
 //!
 //! Tests that leave the operator alone run two at a time; those that kill it or count what it does run by themselves.
 
+mod autoscalers;
 mod coming_and_going;
 mod costs;
 mod edits;
@@ -107,6 +108,10 @@ fn together(world: Place) -> Vec<Trial> {
 
 fn alone(world: Place) -> Vec<Trial> {
     trials![world;
+        autoscalers::load_moves_both_arms,
+        autoscalers::a_jump_waits_for_its_pods,
+        autoscalers::a_rollback_after_stable_has_shrunk,
+        autoscalers::copies_are_put_back,
         promotions::two_in_a_row_cost_no_request_and_no_pod,
         promotions::ten_in_a_row_cost_no_request,
         regressions::a_slow_one_is_taken_back_for_its_latency,
