@@ -6,6 +6,7 @@ pub mod capacity;
 pub mod companions;
 pub mod covering;
 pub mod labels;
+pub mod selector;
 pub mod services;
 pub mod slot;
 pub mod template;

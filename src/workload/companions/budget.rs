@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{For, Kind, admits, is_copy, name};
+use super::{For, Kind, is_copy, name};
 use crate::workload::labels::own_selector;
+use crate::workload::selector::admits;
 
 type Labels = BTreeMap<String, String>;
 
@@ -17,7 +18,7 @@ pub fn of<'a>(pods: &Labels, all: &'a [Value]) -> Option<&'a Value> {
 
 /// Whether it counts pods with these labels.
 pub fn counts(pdb: &Value, pods: &Labels) -> bool {
-    admits(&pdb["spec"]["selector"], pods)
+    admits(pdb.pointer("/spec/selector"), pods)
 }
 
 /// The slot's: as the user's, for the slot's own pods.

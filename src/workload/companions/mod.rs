@@ -6,8 +6,6 @@
 pub mod autoscaler;
 pub mod budget;
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Map, Value, json};
 
@@ -103,31 +101,6 @@ pub fn labels_to_set(present: &Value, wanted: &Value) -> Option<Value> {
     let (have, wanted) = (labels(present), labels(wanted));
     let lacks = wanted.iter().any(|(key, value)| have.get(key) != Some(value));
     lacks.then(|| Value::Object(have.into_iter().chain(wanted).collect()))
-}
-
-/// Whether a label selector admits pods with these labels. No selector admits none, an empty one all.
-fn admits(selector: &Value, labels: &BTreeMap<String, String>) -> bool {
-    let Some(selector) = selector.as_object() else { return false };
-    let equal = selector.get("matchLabels").and_then(Value::as_object).into_iter().flatten();
-    let mut expressions = selector.get("matchExpressions").and_then(Value::as_array).into_iter().flatten();
-    equal.into_iter().all(|(key, value)| labels.get(key).map(String::as_str) == value.as_str())
-        && expressions.all(|e| holds(e, labels))
-}
-
-fn holds(expression: &Value, labels: &BTreeMap<String, String>) -> bool {
-    let key = expression["key"].as_str().unwrap_or_default();
-    let value = labels.get(key);
-    let among = || {
-        let mut values = expression["values"].as_array().into_iter().flatten();
-        value.is_some_and(|v| values.any(|one| one.as_str() == Some(v.as_str())))
-    };
-    match expression["operator"].as_str().unwrap_or_default() {
-        "In" => among(),
-        "NotIn" => !among(),
-        "Exists" => value.is_some(),
-        "DoesNotExist" => value.is_none(),
-        _ => false,
-    }
 }
 
 #[cfg(test)]

@@ -7,8 +7,6 @@ mod selectors;
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
-use kube::core::{Selector, SelectorExt as _};
 use serde_json::{Value, json};
 
 /// Labels.
@@ -150,13 +148,6 @@ pub fn gaps(covers: &[Cover], served: &Served<'_>) -> Vec<Gap> {
             Some(Gap { object, elsewhere, what, add: cover.beside(&spec) })
         })
         .collect()
-}
-
-/// Whether a label selector matches; one that cannot be read matches nothing. None at all matches nothing either.
-fn matches(selector: Option<&Value>, labels: &Labels) -> bool {
-    let read = selector.and_then(|value| serde_json::from_value::<LabelSelector>(value.clone()).ok());
-    let selector = read.and_then(|selector| Selector::try_from(selector).ok());
-    selector.is_some_and(|selector| selector.matches(labels))
 }
 
 /// A label selector for exactly these labels.

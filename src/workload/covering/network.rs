@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{Cover, Labels, Served, matches, selector};
+use super::{Cover, Labels, Served, selector};
+use crate::workload::selector::admits;
 
 /// The lists of rules, and where each names its peers.
 const DIRECTIONS: [(&str, &str); 2] = [("ingress", "from"), ("egress", "to")];
@@ -23,7 +24,7 @@ fn about<'a>(
     served: &Served<'_>,
 ) -> Option<(String, Value)> {
     let is_about = |one: &Cover, labels: &Labels| {
-        one.namespace() == served.namespace && matches(one.spec().get("podSelector"), labels)
+        one.namespace() == served.namespace && admits(one.spec().get("podSelector"), labels)
     };
     let rules = |one: &Cover| without(one.spec(), "podSelector");
     let same_for_slots =
@@ -53,7 +54,7 @@ fn peer<'a>(
     };
     DIRECTIONS.into_iter().find_map(|(direction, peers)| {
         let lets = |one: &Cover, labels: &Labels| {
-            peers_of(one, direction, peers).any(|peer| admits(one, peer, labels, served))
+            peers_of(one, direction, peers).any(|peer| lets_in(one, peer, labels, served))
         };
         let slots_too = |one: &Cover| served.slots.iter().all(|labels| lets(one, labels));
         if !lets(cover, &served.origin) || others.clone().filter(same_pods).any(slots_too) {
@@ -77,20 +78,20 @@ fn peers_of<'a>(policy: &'a Cover, direction: &str, peers: &'a str) -> impl Iter
 }
 
 /// Whether a peer is one of these pods. A namespace is known by its name label only.
-fn admits(policy: &Cover, peer: &Value, labels: &Labels, served: &Served<'_>) -> bool {
+fn lets_in(policy: &Cover, peer: &Value, labels: &Labels, served: &Served<'_>) -> bool {
     let namespace = match peer.get("namespaceSelector") {
         None => policy.namespace() == served.namespace,
         Some(of) => {
             let name = [("kubernetes.io/metadata.name".to_owned(), served.namespace.to_owned())];
-            matches(Some(of), &name.into())
+            admits(Some(of), &name.into())
         }
     };
-    namespace && matches(peer.get("podSelector"), labels)
+    namespace && admits(peer.get("podSelector"), labels)
 }
 
 /// The same rule for the slots' pods, without its other peers; nothing when it does not name the origin's.
 fn for_slots(policy: &Cover, rule: &Value, peers: &str, served: &Served<'_>) -> Option<Value> {
-    let named = rule[peers].as_array()?.iter().find(|peer| admits(policy, peer, &served.origin, served))?;
+    let named = rule[peers].as_array()?.iter().find(|peer| lets_in(policy, peer, &served.origin, served))?;
     let mut peer = named.clone();
     peer["podSelector"] = selector(&served.both_slots);
     let mut rule = rule.clone();

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::{Cover, Served, matches, selector};
+use super::{Cover, Served, selector};
+use crate::workload::selector::admits;
 
 /// A PodMonitor that scrapes the origin's pods, where none scrapes the slots'.
 pub(super) fn pods<'a>(
@@ -10,7 +11,7 @@ pub(super) fn pods<'a>(
     mut others: impl Iterator<Item = &'a Cover>,
     served: &Served<'_>,
 ) -> Option<(String, Value)> {
-    let covers = |one: &Cover, labels| reaches(one, served) && matches(one.spec().get("selector"), labels);
+    let covers = |one: &Cover, labels| reaches(one, served) && admits(one.spec().get("selector"), labels);
     let all = |one: &Cover| served.slots.iter().all(|labels| covers(one, labels));
     if !covers(cover, &served.origin) || others.any(all) {
         return None;
@@ -26,7 +27,7 @@ pub(super) fn services<'a>(
     mut others: impl Iterator<Item = &'a Cover>,
     served: &Served<'_>,
 ) -> Option<(String, Value)> {
-    let covers = |one: &Cover, labels| reaches(one, served) && matches(one.spec().get("selector"), labels);
+    let covers = |one: &Cover, labels| reaches(one, served) && admits(one.spec().get("selector"), labels);
     if !covers(cover, &served.service_labels) || others.any(|one| covers(one, &served.candidate_labels)) {
         return None;
     }
