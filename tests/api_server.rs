@@ -22,7 +22,7 @@ use play::{APPS, OURS, Play, ROUTES, Slow};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::unbounded_channel;
-use understudy::api::{ModelRollout, ModelRolloutStatus, Phase};
+use understudy::api::{ModelRollout, ModelRolloutStatus, Phase, SelectorGuard};
 use understudy::cluster::events::Events;
 use understudy::cluster::lease::{Election, Fence, Leadership, Times};
 use understudy::cluster::raw::Raw;
@@ -31,6 +31,7 @@ use understudy::cluster::{Class, Covers, Stores, Writer};
 use understudy::controller::carry_out::{Done, carry_out};
 use understudy::controller::{Context, Error, Memory, Next};
 use understudy::measure::Sources;
+use understudy::rollout::observed::SelectorPolicy;
 use understudy::rollout::{Action, Observed, Plan};
 use understudy::telemetry::Metrics;
 
@@ -115,6 +116,8 @@ impl World {
             endpoints: Default::default(),
             pods: Vec::new(),
             no_gateway_api: false,
+            guard: None,
+            selector_policy: SelectorPolicy::InForce(SelectorGuard::None),
             route: None,
             warm_route: None,
             gateways: Vec::new(),

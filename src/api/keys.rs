@@ -21,5 +21,7 @@ pub const TEMPLATE_HASH: &str = "understudy.dev/template-hash";
 pub const ADOPTION: &str = "understudy.dev/adoption";
 /// Annotation on the warm route: the user's own backendRefs by rule, and the route's managedFields, as JSON.
 pub const ORIGINAL: &str = "understudy.dev/original";
+/// Label on the ConfigMap that holds the selectors which the admission policies keep.
+pub const GUARDS: &str = "understudy.dev/guards";
 /// Annotation of the user on a `ModelRollout`: findings that they accept, separated by commas.
 pub const ACCEPT: &str = "understudy.dev/accept";

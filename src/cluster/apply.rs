@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::core::v1::{ConfigMap, Service};
 use kube::api::{PatchParams, PostParams};
 use kube::core::NamespaceResourceScope;
 use kube::{Api, Client, Resource};
@@ -101,6 +101,16 @@ impl Writer {
                 let (store, api) = self.companions(*kind, &key);
                 self.delete(&target, store, api, uid).await
             }
+            Action::CreateGuard(wanted) => {
+                self.create(&target, &self.stores.guards, self.api(&key), wanted.as_ref()).await
+            }
+            Action::PatchGuard { patch, .. } => {
+                let api: Api<ConfigMap> = self.api(&key);
+                self.json_patch(&target, &self.stores.guards, &api, (patch, base)).await
+            }
+            Action::DeleteGuard { uid, .. } => {
+                self.delete(&target, &self.stores.guards, self.api::<ConfigMap>(&key), uid).await
+            }
             Action::RecordOutcome { status, .. } => self.outcome(&target, status).await,
         }?;
         Ok(None)
@@ -167,6 +177,7 @@ fn object_name(rollout: &str, action: &Action) -> String {
             d.metadata.name.clone().unwrap_or_default()
         }
         Action::CreateService(s) => s.metadata.name.clone().unwrap_or_default(),
+        Action::CreateGuard(g) => g.metadata.name.clone().unwrap_or_default(),
         Action::CreateRoute(v) => v["metadata"]["name"].as_str().unwrap_or_default().to_owned(),
         Action::CreateCompanion { object, .. } => companions::name(object).to_owned(),
         Action::Scale { deployment, .. } => deployment.clone(),
@@ -174,6 +185,8 @@ fn object_name(rollout: &str, action: &Action) -> String {
         | Action::PatchService { name, .. }
         | Action::DeleteService { name, .. }
         | Action::PatchRoute { name, .. }
+        | Action::PatchGuard { name, .. }
+        | Action::DeleteGuard { name, .. }
         | Action::DeleteRoute { name, .. }
         | Action::PatchCompanion { name, .. }
         | Action::DeleteCompanion { name, .. }

@@ -10,6 +10,7 @@ pub mod events;
 pub mod lease;
 pub mod merge;
 mod meter;
+mod policies;
 pub mod raw;
 pub mod rbac;
 mod rebase;

@@ -19,6 +19,9 @@ pub struct Rule {
 const READ: &[&str] = &["get", "list", "watch"];
 
 const COVERS: &str = "whether a first release would be left out";
+const LOOK: &[&str] = &["list", "watch"];
+const ADMISSION: &str = "admissionregistration.k8s.io";
+const GUARD: &str = "which policy guards the selectors";
 
 const fn rule(
     group: &'static str,
@@ -46,6 +49,12 @@ pub const RULES: &[Rule] = &[
         "services",
         &["get", "list", "watch", "create", "patch", "delete"],
         "selectors, the candidate's Service",
+    ),
+    rule(
+        "",
+        "configmaps",
+        &["get", "list", "watch", "create", "patch", "delete"],
+        "the selector guard's, by their label",
     ),
     rule("", "persistentvolumeclaims", &["list", "watch"], "whether a template can run twice"),
     rule("", "namespaces", &["list", "watch"], "whether one is going"),
@@ -75,6 +84,10 @@ pub const RULES: &[Rule] = &[
     rule("monitoring.coreos.com", "servicemonitors", &["list"], COVERS),
     rule("gateway.networking.k8s.io", "backendtlspolicies", &["list"], COVERS),
     rule("networking.istio.io", "destinationrules", &["list"], COVERS),
+    rule(ADMISSION, "mutatingadmissionpolicies", LOOK, GUARD),
+    rule(ADMISSION, "mutatingadmissionpolicybindings", LOOK, GUARD),
+    rule(ADMISSION, "validatingadmissionpolicies", LOOK, GUARD),
+    rule(ADMISSION, "validatingadmissionpolicybindings", LOOK, GUARD),
     rule("events.k8s.io", "events", &["create", "patch"], "what happened, for people"),
 ];
 

@@ -168,6 +168,11 @@ impl Progress {
         self.failures.fetch_add(1, Ordering::Relaxed) + 1
     }
 
+    /// The watch has failed since it last had a full list.
+    pub fn has_failed(&self) -> bool {
+        self.failures.load(Ordering::Relaxed) > 0
+    }
+
     /// The watch of a namespace, or of all, could not be begun.
     pub fn not_begun(&self, scope: &str, why: String, now: Instant) {
         let mut broken = self.broken();

@@ -4,21 +4,23 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
-use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim, Pod, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, PersistentVolumeClaim, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::core::{ApiResource, DeserializeGuard, NamespaceResourceScope, PartialObjectMeta};
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
+use super::policies::Policies;
 use super::raw::{self, Raw};
 use super::rows::{ClaimRow, NamespaceRow, PodRow, ReplicaSetRow, SliceRow};
 use super::store::{Changed, Failing, Progress, Store};
 use super::topics;
-use super::watch::Watch;
-use crate::api::{ModelRollout, ModelVersion, RolloutDecision};
+use super::watch::{Only, Watch};
+use crate::api::{ModelRollout, ModelVersion, RolloutDecision, keys};
 use crate::rollout::observed::Unread;
 use crate::telemetry::Metrics;
+use crate::traffic::guard::POLICY;
 use crate::workload::companions::Kind;
 
 /// The world as the watches and our own writes know it.
@@ -51,6 +53,10 @@ pub struct Stores {
     pub autoscalers: Arc<Store<Raw>>,
     /// PodDisruptionBudgets, without their status.
     pub budgets: Arc<Store<Raw>>,
+    /// ConfigMaps of the selector guard.
+    pub guards: Arc<Store<ConfigMap>>,
+    /// The policies that guard selectors.
+    pub policies: Policies,
     /// Namespaces.
     pub namespaces: Arc<Store<NamespaceRow>>,
 }
@@ -74,6 +80,8 @@ impl Stores {
             gateway_classes: Arc::new(Store::new("gatewayclasses", topics::gateway_class, tell())),
             autoscalers: Arc::new(Store::optional(Kind::Autoscaler.resource(), topics::autoscaler, tell())),
             budgets: Arc::new(Store::optional(Kind::Budget.resource(), topics::budget, tell())),
+            guards: Arc::new(Store::new("configmaps", topics::guard, tell())),
+            policies: Policies::new(changed),
             namespaces: Arc::new(Store::new("namespaces", topics::namespace, tell())),
         }
     }
@@ -96,12 +104,16 @@ impl Stores {
         // Gateways often live in a namespace of their own, so they are watched everywhere.
         start.everywhere(&self.gateways, &raw::gateway());
         start.everywhere(&self.gateway_classes, &raw::gateway_class());
+        start.guards(&self.guards);
+        for (store, kind) in self.policies.stores() {
+            start.policy(store, &kind);
+        }
         start.namespaces(&self.namespaces);
     }
 
     /// What keeps the stores from being complete, for people; empty when all is there.
     pub fn missing(&self) -> Vec<String> {
-        self.progress().into_iter().filter_map(Progress::missing).collect()
+        self.progress().into_iter().filter_map(Progress::missing).chain(self.policies.unheard()).collect()
     }
 
     /// Watches that have failed for long, of those that a namespace, or any, depends on: the stores may be out of date.
@@ -122,7 +134,7 @@ impl Stores {
         why.map(|(kind, why)| Unread { kind, why }).collect()
     }
 
-    fn progress(&self) -> [&Progress; 15] {
+    fn progress(&self) -> [&Progress; 16] {
         [
             &self.rollouts.progress,
             &self.versions.progress,
@@ -138,6 +150,7 @@ impl Stores {
             &self.gateway_classes.progress,
             &self.autoscalers.progress,
             &self.budgets.progress,
+            &self.guards.progress,
             &self.namespaces.progress,
         ]
     }
@@ -188,13 +201,31 @@ impl Start<'_> {
         K::DynamicType: Default,
         T: Send + Sync + 'static,
     {
+        self.namespaced(store, None, keep);
+    }
+
+    fn namespaced<K, T>(&self, store: &Arc<Store<T>>, only: Option<Only>, keep: fn(K) -> T)
+    where
+        K: Resource<Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug + Send + 'static,
+        K::DynamicType: Default,
+        T: Send + Sync + 'static,
+    {
         if self.namespaces.is_empty() {
-            self.spawn(store, Api::all(self.client.clone()), None, None, keep);
+            self.spawn(store, Api::all(self.client.clone()), None, only.clone(), keep);
         }
         for namespace in self.namespaces {
             let api = Api::namespaced(self.client.clone(), namespace);
-            self.spawn(store, api, Some(namespace.clone()), None, keep);
+            self.spawn(store, api, Some(namespace.clone()), only.clone(), keep);
         }
+    }
+
+    fn guards(&self, store: &Arc<Store<ConfigMap>>) {
+        self.namespaced(store, Some(Only::Labelled(keys::GUARDS)), lean::<ConfigMap>);
+    }
+
+    fn policy(&self, store: &Arc<Store<Raw>>, kind: &ApiResource) {
+        let only = Only::Named(POLICY.to_owned());
+        self.spawn(store, Api::all_with(self.client.clone(), kind), None, Some(only), lean_raw);
     }
 
     fn raw(&self, store: &Arc<Store<Raw>>, kind: &ApiResource, keep: fn(Raw) -> Raw) {
@@ -219,7 +250,7 @@ impl Start<'_> {
         for name in self.namespaces {
             let api = Api::all(self.client.clone());
             // A scope that no key has: the list of one name says nothing about the others.
-            self.spawn(store, api, Some("-".to_owned()), Some(name.clone()), keep);
+            self.spawn(store, api, Some("-".to_owned()), Some(Only::Named(name.clone())), keep);
         }
     }
 
@@ -228,7 +259,7 @@ impl Start<'_> {
         store: &Arc<Store<T>>,
         api: Api<DeserializeGuard<K>>,
         scope: Option<String>,
-        only: Option<String>,
+        only: Option<Only>,
         keep: fn(K) -> T,
     ) where
         K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,

@@ -1,7 +1,7 @@
 //! What a change is about, as far as it tells which rollouts look at it.
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::core::v1::{ConfigMap, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
@@ -45,6 +45,10 @@ pub enum Topic {
     GatewayClass,
     /// Disruption budgets of the namespace.
     Budgets(String),
+    /// The ConfigMap of a selector guard.
+    Guard(Key),
+    /// A policy that guards selectors.
+    Policy,
     /// The namespace itself.
     Namespace(String),
 }
@@ -197,6 +201,16 @@ pub fn budget(change: &Change<Raw>) -> Vec<Topic> {
         return Vec::new();
     }
     both(change, |k, _| Some(Topic::Budgets(k.namespace.clone())))
+}
+
+/// Of a selector guard's ConfigMap.
+pub fn guard(change: &Change<ConfigMap>) -> Vec<Topic> {
+    both(change, |k, _| Some(Topic::Guard(k.clone())))
+}
+
+/// Of a policy that guards selectors, or of its binding.
+pub fn policy(change: &Change<Raw>) -> Vec<Topic> {
+    both(change, |_, _| Some(Topic::Policy))
 }
 
 /// Of a namespace.

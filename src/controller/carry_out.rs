@@ -120,6 +120,7 @@ fn base_of(observed: &Observed, action: &Action) -> Option<Value> {
     match action {
         Action::PatchRoute { .. } if is_users_route(observed, action) => observed.route.clone(),
         Action::PatchRoute { .. } => observed.warm_route.clone(),
+        Action::PatchGuard { .. } => serde_json::to_value(observed.guard.as_ref()?).ok(),
         Action::PatchService { name, .. } => serde_json::to_value(observed.service(name)?).ok(),
         Action::PatchCompanion { kind, name, .. } => {
             observed.companions(*kind).iter().find(|o| companions::name(o) == name).cloned()
@@ -135,6 +136,8 @@ fn base_of(observed: &Observed, action: &Action) -> Option<Value> {
         | Action::DeleteRoute { .. }
         | Action::CreateCompanion { .. }
         | Action::DeleteCompanion { .. }
+        | Action::CreateGuard(_)
+        | Action::DeleteGuard { .. }
         | Action::RecordOutcome { .. } => None,
     }
 }

@@ -14,6 +14,7 @@ use crate::cluster::shelf::Key;
 use crate::rollout::observed::{Endpoint, PodFacts, WatchFailing};
 use crate::rollout::questions::Answers;
 use crate::rollout::{Observed, claims};
+use crate::traffic::guard::guard_name;
 use crate::traffic::mirror::GatewayFacts;
 use crate::workload::companions::{self, autoscaler};
 
@@ -70,6 +71,8 @@ pub fn gather(ctx: &Context, key: &Key, now: DateTime<Utc>) -> Option<Observed> 
         claims: claims(stores, namespace),
         endpoints: endpoints(stores, namespace),
         pods: pods(stores, namespace, &origin_name),
+        guard: stores.guards.get(&beside(guard_name(&rollout.spec.traffic.service))).map(|g| (*g).clone()),
+        selector_policy: stores.policies.in_force(),
         no_gateway_api: stores.routes.progress.is_absent(),
         gateways: route.as_ref().map(|r| gateways(stores, r, namespace)).unwrap_or_default(),
         route,

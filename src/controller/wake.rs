@@ -9,6 +9,7 @@ use crate::api::{ModelRollout, Slot};
 use crate::cluster::Stores;
 use crate::cluster::shelf::Key;
 use crate::cluster::topics::Topic;
+use crate::traffic::guard::guard_name;
 
 /// The objects that a change concerns.
 pub fn concerned(stores: &Stores, topic: &Topic) -> Vec<Job> {
@@ -31,6 +32,10 @@ pub fn concerned(stores: &Stores, topic: &Topic) -> Vec<Job> {
         Topic::Route(key) => {
             rollouts(stores, &key.namespace, |r| routes(r).iter().flatten().any(|n| *n == key.name))
         }
+        Topic::Guard(key) => {
+            rollouts(stores, &key.namespace, |r| guard_name(&r.spec.traffic.service) == key.name)
+        }
+        Topic::Policy => everywhere(stores, |_, _| true),
         Topic::Gateway(key) => everywhere(stores, |k, r| has_parent(stores, k, r, key)),
         Topic::GatewayClass => everywhere(stores, |_, r| r.spec.traffic.gateway_api.is_some()),
     }

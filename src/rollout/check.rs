@@ -2,6 +2,7 @@
 //! not carried out.
 
 use crate::api::{Phase, Slot};
+use crate::traffic::guard::guard_name;
 use crate::traffic::{Names, http_route};
 use crate::workload::companions::{self, Kind};
 
@@ -160,7 +161,16 @@ fn ours(obs: &Observed, action: &Action) -> Result<(), Violation> {
         Action::PatchCompanion { kind, name, .. } | Action::DeleteCompanion { kind, name, .. } => {
             companion(*kind, name)
         }
-        Action::DeleteService { .. }
+        Action::DeleteGuard { name, uid: _ } | Action::PatchGuard { name, .. }
+            if *name != guard_name(&obs.rollout.spec.traffic.service) =>
+        {
+            Err(Violation::NotOurs(format!("ConfigMap {name}")))
+        }
+        Action::CreateGuard(_)
+        | Action::PatchGuard { .. }
+        | Action::DeleteGuard { .. }
+        | Action::DeleteService { .. }
+//@@END
         | Action::DeleteRoute { .. }
         | Action::SetFinalizers(_)
         | Action::Scale { .. }

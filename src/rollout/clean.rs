@@ -4,7 +4,7 @@ use chrono::Duration;
 
 use crate::api::{Phase, Slot};
 
-use super::{Action, Draft, capacity, route, selectors, world};
+use super::{Action, Draft, capacity, guard, route, selectors, world};
 
 /// How far the cleaning is, as observed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +96,7 @@ fn selectors_back(d: &mut Draft<'_>) -> bool {
             let any = slots
                 .filter_map(|s| d.obs.service(&s.name))
                 .any(|s| matches!(world::selects(s, &d.status), Some(Slot::A | Slot::B)));
+            guard::keep(d, active);
             if any {
                 return selectors::point_all(d, active, "back to the origin");
             }

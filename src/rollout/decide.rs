@@ -6,8 +6,8 @@ use super::phases::{
     canary, deleting, pending, preparing, resting, rolling_back, settling, shadow, watching,
 };
 use super::{
-    Action, Draft, Observed, Plan, adoption, companions, conditions, decisions, refused, route, selectors,
-    unseen, world,
+    Action, Draft, Observed, Plan, adoption, companions, conditions, decisions, guard as selector_guard, refused,
+    route, selectors, unseen, world,
 };
 
 /// Decides what is to be done now. Pure: the same world gives the same plan.
@@ -96,6 +96,7 @@ fn has_finalizer(obs: &Observed) -> bool {
 fn report(d: &mut Draft<'_>) {
     d.status.slots = world::slots(d.obs, &d.status);
     selectors::report(d);
+    selector_guard::report(d);
     if let Some((old, new)) = route::renamed(d) {
         let message =
             format!("the spec names HTTPRoute {new} now; it counts as soon as {old} is as you wrote it");

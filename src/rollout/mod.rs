@@ -15,6 +15,7 @@ mod decisions;
 mod draft;
 mod evidence;
 mod expedite;
+mod guard;
 pub mod observed;
 mod phases;
 pub mod plan;

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Duration, Utc};
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::core::v1::{ConfigMap, Service};
 use serde_json::Value;
 
-use crate::api::{ModelRollout, ModelVersion, RolloutDecision, Slot};
+use crate::api::{ModelRollout, ModelVersion, RolloutDecision, SelectorGuard, Slot};
 use crate::traffic::mirror::GatewayFacts;
 use crate::workload::companions::Kind;
 use crate::workload::covering::Cover;
@@ -51,6 +51,10 @@ pub struct Observed {
     pub pods: Vec<PodFacts>,
     /// The API server does not know HTTPRoutes: the Gateway API is not installed.
     pub no_gateway_api: bool,
+    /// The ConfigMap that the selector guard reads.
+    pub guard: Option<ConfigMap>,
+    /// Which policy guards the selectors.
+    pub selector_policy: SelectorPolicy,
     /// The user's HTTPRoute, raw.
     pub route: Option<Value>,
     /// Our warm route (or whatever has its name), raw.
@@ -80,6 +84,15 @@ pub struct Covering {
     pub covers: Vec<Cover>,
     /// Kinds that could not be read, and why.
     pub unread: Vec<String>,
+}
+
+/// What is known of the policies that guard selectors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SelectorPolicy {
+    /// This one is installed, or none.
+    InForce(SelectorGuard),
+    /// They cannot be read, and why.
+    Unreadable(String),
 }
 
 /// Another rollout with an older claim.

@@ -5,7 +5,7 @@ use std::fmt;
 use chrono::Duration;
 use json_patch::Patch;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::core::v1::{ConfigMap, Service};
 use serde_json::Value;
 
 use crate::api::{ModelRolloutStatus, Phase, RolloutDecisionStatus};
@@ -60,6 +60,9 @@ impl Plan {
             | Action::CreateCompanion { .. }
             | Action::PatchCompanion { .. }
             | Action::DeleteCompanion { .. }
+            | Action::CreateGuard(_)
+            | Action::PatchGuard { .. }
+            | Action::DeleteGuard { .. }
             | Action::RecordOutcome { .. } => false,
         };
         self.urgent && may
@@ -144,10 +147,28 @@ pub enum Action {
         /// What for, for people.
         what: String,
     },
+    /// The ConfigMap of the selector guard is made.
+    CreateGuard(Box<ConfigMap>),
+    /// The ConfigMap of the selector guard is changed by a JSON patch.
+    PatchGuard {
+        /// Name.
+        name: String,
+        /// The patch; its first operation replaces the resourceVersion.
+        patch: Patch,
+        /// What for, for people.
+        what: String,
+    },
     /// A slot's autoscaler or budget is removed.
     DeleteCompanion {
         /// Which of the two.
         kind: Kind,
+        /// Name.
+        name: String,
+        /// UID of the one that is meant.
+        uid: String,
+    },
+    /// The ConfigMap of the selector guard is removed.
+    DeleteGuard {
         /// Name.
         name: String,
         /// UID of the one that is meant.
@@ -180,6 +201,9 @@ impl Action {
             Self::CreateCompanion { kind, .. } => ("create", kind.resource()),
             Self::PatchCompanion { kind, .. } => ("patch", kind.resource()),
             Self::DeleteCompanion { kind, .. } => ("delete", kind.resource()),
+            Self::CreateGuard(_) => ("create", "configmaps"),
+            Self::PatchGuard { .. } => ("patch", "configmaps"),
+            Self::DeleteGuard { .. } => ("delete", "configmaps"),
             Self::RecordOutcome { .. } => ("patch", "rolloutdecisions/status"),
         }
     }
@@ -203,8 +227,16 @@ impl Action {
             | Self::PatchRoute { .. }
             | Self::CreateCompanion { .. }
             | Self::PatchCompanion { .. }
+            | Self::CreateGuard(_)
+            | Self::PatchGuard { .. }
+            | Self::DeleteGuard { .. }
             | Self::RecordOutcome { .. } => false,
         }
+    }
+
+    /// Whether it writes the ConfigMap of the selector guard.
+    pub fn is_about_guard(&self) -> bool {
+        matches!(self, Self::CreateGuard(_) | Self::PatchGuard { .. } | Self::DeleteGuard { .. })
     }
 }
 
@@ -234,6 +266,11 @@ impl fmt::Display for Action {
             }
             Self::PatchCompanion { kind, name, what, .. } => write!(f, "{} {name}: {what}", short(*kind)),
             Self::DeleteCompanion { kind, name, .. } => write!(f, "delete {} {name}", short(*kind)),
+            Self::CreateGuard(g) => {
+                write!(f, "create guard {}", g.metadata.name.as_deref().unwrap_or_default())
+            }
+            Self::PatchGuard { name, what, .. } => write!(f, "guard {name}: {what}"),
+            Self::DeleteGuard { name, .. } => write!(f, "delete guard {name}"),
             Self::RecordOutcome { name, status } => {
                 let outcome = status.outcome.map_or("nothing".to_owned(), |o| format!("{o:?}"));
                 write!(f, "decision {name}: {outcome}")

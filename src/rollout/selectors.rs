@@ -6,7 +6,7 @@ use crate::api::{FollowingService, Slot};
 use crate::traffic::selector;
 use crate::workload::{labels, services};
 
-use super::{Action, Draft, world};
+use super::{Action, Draft, guard, world};
 
 /// The edit that brings a following Service to a slot. Who owns its selector now is remembered with the intent.
 fn turn(d: &mut Draft<'_>, name: &str, slot: Slot, what: &str) -> bool {
@@ -38,6 +38,7 @@ pub fn give_back(d: &mut Draft<'_>) {
 /// Brings every following Service to a slot. True when all of them select it, as observed.
 pub fn point_all(d: &mut Draft<'_>, slot: Slot, what: &str) -> bool {
     let Some(adoption) = d.status.adoption.clone() else { return true };
+    guard::keep(d, slot);
     let mut done = true;
     for original in &adoption.services {
         let Some(service) = d.obs.service(&original.name) else { continue };
@@ -64,6 +65,7 @@ pub fn endpoints_follow(d: &Draft<'_>, slot: Slot) -> bool {
 /// active its selectors are the user's, except that none of them may select a slot of ours.
 pub fn guard(d: &mut Draft<'_>) {
     let active = world::active_slot(&d.status);
+    guard::keep(d, active);
     let Some(adoption) = d.status.adoption.clone() else { return };
     for original in &adoption.services {
         let Some(service) = d.obs.service(&original.name) else { continue };
@@ -83,25 +85,6 @@ pub fn guard(d: &mut Draft<'_>) {
     }
     if active == Slot::Origin {
         give_back(d);
-    }
-}
-
-/// A declarative owner of a following Service's selector will reset it at its next sync: a warning until the admission
-/// policies are there.
-pub fn warn_contested(d: &mut Draft<'_>) {
-    if world::active_slot(&d.status) == Slot::Origin {
-        return;
-    }
-    let names: Vec<String> =
-        d.status.adoption.iter().flat_map(|a| &a.services).map(|s| s.name.clone()).collect();
-    for name in names {
-        let owner = d.obs.service(&name).and_then(services::selector_owner);
-        if let Some(owner) = owner {
-            d.warn(
-                "SelectorContested",
-                format!("Service {name}: {owner} also sets spec.selector; leave the selector out of what it syncs. It is corrected each time"),
-            );
-        }
     }
 }
 

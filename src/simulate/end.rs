@@ -26,6 +26,9 @@ pub fn end(world: &World) -> End {
     for (name, service) in &world.objects.services {
         out.insert(format!("service {name}"), json_of(service.as_ref())["spec"]["selector"].to_string());
     }
+    for (name, guard) in &world.objects.guards {
+        out.insert(format!("guard {name}"), json_of(guard.as_ref())["data"].to_string());
+    }
     for (name, route) in &world.objects.routes {
         out.insert(format!("route {name}"), route["spec"]["rules"].to_string());
     }

@@ -55,6 +55,8 @@ pub enum Expectation {
     Services(String),
     /// `endpoints SERVICE`: it has a ready one.
     Endpoints(String),
+    /// `selector-guard Mutating|Validating|None`: as status says it.
+    SelectorGuard(String),
     /// `lost`: requests failed that no version failed.
     Lost,
     /// `rollout NAME reason R`: of another rollout.
@@ -92,6 +94,7 @@ impl Expectation {
             ["served", v] => Self::Served(own(v)),
             ["services", slot] => Self::Services(own(slot)),
             ["endpoints", name] => Self::Endpoints(own(name)),
+            ["selector-guard", word] => Self::SelectorGuard(own(word)),
             ["lost"] => Self::Lost,
             _ => return Err(format!("nothing that can be expected: {}", words.join(" "))),
         })
@@ -148,6 +151,9 @@ impl Expectation {
                 there.into_iter().all(|s| share::selects(world, s, &deployment))
             }
             Self::Endpoints(name) => !super::network::ready(world, name).is_empty(),
+            Self::SelectorGuard(word) => {
+                status.selector_guard.map_or("unknown".to_owned(), |g| format!("{g:?}")) == *word
+            }
             Self::Lost => world.ledger.lost() > 0,
         }
     }
@@ -167,6 +173,7 @@ fn there(world: &World, kind: &str, name: &str) -> bool {
     match kind {
         "deployment" => objects.deployments.contains_key(name),
         "service" => objects.services.contains_key(name),
+        "guard" => objects.guards.contains_key(name),
         "route" => objects.routes.contains_key(name),
         "rollout" => objects.rollouts.contains_key(name),
         "autoscaler" => objects.companions.contains_key(&(Kind::Autoscaler, name.to_owned())),

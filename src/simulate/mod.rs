@@ -12,6 +12,7 @@ mod controllers;
 mod end;
 mod expect;
 mod fields;
+mod guard;
 mod log;
 mod network;
 mod objects;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::core::v1::{ConfigMap, Service};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -22,6 +22,8 @@ pub struct Objects {
     pub deployments: BTreeMap<String, Arc<Deployment>>,
     /// Services by name.
     pub services: BTreeMap<String, Arc<Service>>,
+    /// ConfigMaps of selector guards by name.
+    pub guards: BTreeMap<String, Arc<ConfigMap>>,
     /// HTTPRoutes by name, raw.
     pub routes: BTreeMap<String, Arc<Value>>,
     /// ModelRollouts by name.
@@ -96,6 +98,7 @@ impl Objects {
         let mut hasher = DefaultHasher::new();
         self.deployments.values().for_each(|o| prints.of(o).hash(&mut hasher));
         self.services.values().for_each(|o| prints.of(o).hash(&mut hasher));
+        self.guards.values().for_each(|o| prints.of(o).hash(&mut hasher));
         self.routes.values().for_each(|o| prints.of(o).hash(&mut hasher));
         self.rollouts.values().for_each(|o| prints.of(o).hash(&mut hasher));
         self.versions.values().for_each(|o| prints.of(o).hash(&mut hasher));

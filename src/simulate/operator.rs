@@ -9,6 +9,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use crate::api::{ModelRollout, Slot};
 use crate::rollout::observed::{Covering, FailedWrite, PodFacts};
 use crate::rollout::{Action, Observed, Plan, claims, decide, questions};
+use crate::traffic::guard::guard_name;
 use crate::traffic::mirror::GatewayFacts;
 use crate::workload::companions::Kind;
 use crate::workload::labels::pod_template_labels;
@@ -106,6 +107,8 @@ fn gather(world: &World, objects: &Objects, rollout: ModelRollout, operator: &Op
         claims: objects.claims.clone(),
         endpoints: objects.endpoints.iter().map(|(n, e)| (n.clone(), e.as_ref().clone())).collect(),
         pods: pods(objects, &origin),
+        guard: objects.guards.get(&guard_name(&service)).map(|g| g.as_ref().clone()),
+        selector_policy: world.selector_policy.clone(),
         no_gateway_api: world.gateway.absent,
         route: objects.routes.get(&route).map(|r| r.as_ref().clone()),
         warm_route: objects.routes.get(&format!("{service}-understudy")).map(|r| r.as_ref().clone()),

@@ -12,7 +12,8 @@ use crate::workload::covering::{self, Cover};
 
 use super::companions;
 use super::controllers;
-use super::fields::{self, RULES, SELECTOR};
+use super::fields::{self, RULES};
+use super::guard;
 use super::script::Command;
 use super::setup::{self, json_of, typed};
 use super::world::{Behaviour, NAME, NAMESPACE, World};
@@ -33,7 +34,12 @@ pub fn perform(world: &mut World, command: &Command) {
         Command::RouteRule(path, who) => route_rule(world, path, who),
         Command::RouteCopy(name) => route_copy(world, name),
         Command::Route(there) => route_exists(world, *there),
-        Command::SelectorReset(service, who) => selector_reset(world, service, who),
+        Command::SelectorReset(..)
+        | Command::SelectorPoint(..)
+        | Command::ServiceRecreate(..)
+        | Command::Policy(_)
+        | Command::Guard(_)
+        | Command::Accept(_) => guard::perform(world, command),
         Command::Prometheus(mood) => world.prometheus.mood = *mood,
         Command::Watch(kind) => watch(world, kind.as_deref()),
         Command::Template(change) => template(world, change),
@@ -284,19 +290,6 @@ fn route_exists(world: &mut World, there: bool) {
         "spec": spec,
     });
     world.put_route(made);
-}
-
-fn selector_reset(world: &mut World, service: &str, who: &str) {
-    let Some(found) = world.objects.services.get(service) else { return };
-    let mut new = json_of(found.as_ref());
-    let wanted = json!({ "app": "scorer" });
-    if new["spec"]["selector"] != wanted {
-        new["spec"]["selector"] = wanted;
-        let stamp = world.stamp();
-        fields::taken(&mut new, who, "Update", SELECTOR, &stamp);
-    }
-    new["metadata"]["resourceVersion"] = world.next_version().into();
-    world.objects.services.insert(service.to_owned(), Arc::new(typed(new)));
 }
 
 /// Git changes the origin: `cpu=2` its resources, `image=x` its image, `version=1.2.0` the version in it.

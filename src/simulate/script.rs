@@ -13,7 +13,8 @@
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::api::{DecisionAction, Span};
+use crate::api::{DecisionAction, SelectorGuard, Span};
+use crate::rollout::observed::SelectorPolicy;
 
 use super::companions::Deed;
 use super::expect::Expectation;
@@ -44,6 +45,16 @@ pub enum Command {
     Route(bool),
     /// `selector reset SERVICE by WHO`: as in Git.
     SelectorReset(String, String),
+    /// `selector point SERVICE SLOT by WHO`: to the pods of that slot.
+    SelectorPoint(String, String, String),
+    /// `service recreate SERVICE by WHO`: deleted, and made again as in Git.
+    ServiceRecreate(String, String),
+    /// `policy mutating|validating|none|unreadable`: what guards selectors.
+    Policy(SelectorPolicy),
+    /// `guard delete` and `guard edit`: somebody takes away or changes the ConfigMap of the selector guard.
+    Guard(bool),
+    /// `accept FINDING`: the user's annotation on the rollout.
+    Accept(String),
     /// `prometheus WORD`.
     Prometheus(Mood),
     /// The operator's watch of this kind fails, or none does.
@@ -218,6 +229,14 @@ fn command(words: &[&str], text: &str) -> Result<Command, String> {
         ["route", "delete"] => Command::Route(false),
         ["route", "create"] => Command::Route(true),
         ["selector", "reset", service, "by", who] => Command::SelectorReset(own(service), own(who)),
+        ["selector", "point", service, slot, "by", who] => {
+            Command::SelectorPoint(own(service), own(slot), own(who))
+        }
+        ["service", "recreate", service, "by", who] => Command::ServiceRecreate(own(service), own(who)),
+        ["policy", word] => Command::Policy(policy(word)?),
+        ["guard", "delete"] => Command::Guard(false),
+        ["guard", "edit"] => Command::Guard(true),
+        ["accept", finding] => Command::Accept(own(finding)),
         ["watch", "fails", kind] => Command::Watch(Some(own(kind))),
         ["watch", "well"] => Command::Watch(None),
         ["prometheus", word] => Command::Prometheus(mood(word)?),
@@ -258,6 +277,16 @@ fn command(words: &[&str], text: &str) -> Result<Command, String> {
 fn json_after(text: &str, word: &str) -> Result<Value, String> {
     let rest = text.split_once(word).map_or("", |(_, rest)| rest).trim();
     serde_json::from_str(rest).map_err(|e| format!("{rest} is no JSON: {e}"))
+}
+
+fn policy(word: &str) -> Result<SelectorPolicy, String> {
+    Ok(match word {
+        "mutating" => SelectorPolicy::InForce(SelectorGuard::Mutating),
+        "validating" => SelectorPolicy::InForce(SelectorGuard::Validating),
+        "none" => SelectorPolicy::InForce(SelectorGuard::None),
+        "unreadable" => SelectorPolicy::Unreadable("mutatingadmissionpolicies: forbidden".to_owned()),
+        _ => return Err(format!("{word} is no policy")),
+    })
 }
 
 fn mood(word: &str) -> Result<Mood, String> {

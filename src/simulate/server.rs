@@ -104,6 +104,9 @@ impl World {
             Action::CreateCompanion { kind, object } => self.create_companion(*kind, object),
             Action::PatchCompanion { kind, name, patch, what: _ } => self.patch_companion(*kind, name, patch),
             Action::DeleteCompanion { kind, name, uid } => self.delete_companion(*kind, name, uid),
+            Action::CreateGuard(g) => self.create_guard(g),
+            Action::PatchGuard { name, patch, what: _ } => self.patch_guard(name, patch),
+            Action::DeleteGuard { name, uid } => self.delete_guard(name, uid),
             Action::RecordOutcome { name, status } => {
                 let Some(found) = self.objects.decisions.get(name) else { return Ok(()) };
                 let mut decision = RolloutDecision::clone(found);
@@ -297,7 +300,7 @@ impl World {
 }
 
 /// The object with the patch applied; a resourceVersion in it that is not the object's is a conflict.
-fn patched(old: &Value, patch: &Patch, name: &str) -> Result<Value, Refused> {
+pub fn patched(old: &Value, patch: &Patch, name: &str) -> Result<Value, Refused> {
     let mut new = old.clone();
     json_patch::patch(&mut new, patch).map_err(|e| Refused::Conflict(format!("{name}: {e}")))?;
     if new["metadata"]["resourceVersion"] != old["metadata"]["resourceVersion"] {
@@ -307,7 +310,7 @@ fn patched(old: &Value, patch: &Patch, name: &str) -> Result<Value, Refused> {
 }
 
 /// The name is taken: fine when it is our own object, whose answer was lost.
-fn taken(found: &ObjectMeta, wanted: &ObjectMeta) -> Written {
+pub fn taken(found: &ObjectMeta, wanted: &ObjectMeta) -> Written {
     let mark = |m: &ObjectMeta| {
         let label = m.labels.as_ref().and_then(|l| l.get(keys::ROLLOUT_UID)).cloned();
         let hash = m.annotations.as_ref().and_then(|a| a.get(keys::TEMPLATE_HASH)).cloned();
@@ -319,6 +322,6 @@ fn taken(found: &ObjectMeta, wanted: &ObjectMeta) -> Written {
     }
 }
 
-fn same_uid(name: &str, found: Option<&str>, meant: &str) -> Written {
+pub fn same_uid(name: &str, found: Option<&str>, meant: &str) -> Written {
     if found == Some(meant) { Ok(()) } else { Err(Refused::Conflict(name.to_owned())) }
 }

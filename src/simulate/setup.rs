@@ -8,6 +8,9 @@ use k8s_openapi::api::core::v1::Service;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::api::SelectorGuard;
+use crate::rollout::observed::SelectorPolicy;
+
 use super::fields::{self, RULES, SELECTOR};
 use super::objects::Objects;
 use super::prometheus::Prometheus;
@@ -47,6 +50,7 @@ pub fn world() -> World {
         watch_failing: None,
         load: None,
         unread: Vec::new(),
+        selector_policy: SelectorPolicy::InForce(SelectorGuard::None),
         templates: BTreeMap::new(),
         meant: Meant::default(),
         follows: false,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Duration, Utc};
 use serde_json::Value;
 
-use crate::rollout::observed::{Unread, WatchFailing};
+use crate::rollout::observed::{SelectorPolicy, Unread, WatchFailing};
 
 use super::objects::Objects;
 use super::prometheus::Prometheus;
@@ -112,6 +112,8 @@ pub struct World {
     pub load: Option<f64>,
     /// Kinds of companion that the operator may not read.
     pub unread: Vec<Unread>,
+    /// Which policy guards selectors.
+    pub selector_policy: SelectorPolicy,
     /// Hashes of Deployments' templates by UID and generation.
     pub templates: BTreeMap<(Option<String>, Option<i64>), String>,
     /// The user's intent.

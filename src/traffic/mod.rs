@@ -5,6 +5,7 @@
 
 mod backends;
 pub mod companion;
+pub mod guard;
 pub mod http_route;
 mod managed_fields;
 pub mod mirror;

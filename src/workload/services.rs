@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::labels::pod_template_labels;
 use super::slot::Mark;
-use crate::api::keys;
+use crate::api::{FieldOwner, keys};
 
 type Labels = BTreeMap<String, String>;
 
@@ -156,9 +156,9 @@ fn is_not_copied(key: &str) -> bool {
 
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
-/// Whoever declares this Service's selector and would set it again: a manager from managedFields, or kubectl by its
-/// last-applied annotation. A person's single edit declares nothing.
-pub fn selector_owner(service: &Service) -> Option<String> {
+/// Whoever declares this Service's selector and would set it again: a manager from managedFields, one that owned it before
+/// we turned it (`remembered`), or kubectl by its last-applied annotation. A person's single edit declares nothing.
+pub fn selector_owner(service: &Service, remembered: &[FieldOwner]) -> Option<String> {
     let applied = service.metadata.annotations.as_ref().and_then(|a| a.get(LAST_APPLIED));
     let from_fields = service.metadata.managed_fields.iter().flatten().find_map(|entry| {
         let manager = entry.manager.as_deref().filter(|m| *m != keys::FIELD_MANAGER)?;
@@ -166,12 +166,14 @@ pub fn selector_owner(service: &Service) -> Option<String> {
             return None;
         }
         let spec = entry.fields_v1.as_ref()?.0.get("f:spec")?;
-        // An applier has lost the field to us as soon as we changed it, and sets it again all the same.
-        let declares = entry.operation.as_deref() == Some("Apply")
-            || (spec.get("f:selector").is_some() && !edits_by_hand(manager));
+        // An applier has lost the field to us as soon as we changed it, and sets it again all the same. Whether its manifest
+        // names the field can no longer be seen then.
+        let lost = remembered.is_empty() && entry.operation.as_deref() == Some("Apply");
+        let declares = lost || (spec.get("f:selector").is_some() && !edits_by_hand(manager));
         declares.then(|| manager.to_owned())
     });
-    from_fields.or_else(|| {
+    let before = || remembered.iter().map(|o| &o.manager).find(|m| !edits_by_hand(m)).cloned();
+    from_fields.or_else(before).or_else(|| {
         let text: Value = serde_json::from_str(applied?).ok()?;
         text.pointer("/spec/selector").map(|_| "kubectl apply".to_owned())
     })

@@ -49,6 +49,9 @@ pub struct ModelRolloutStatus {
     /// The Services that follow the active version, and the slot that each selects.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub services: Vec<FollowingService>,
+    /// What keeps the Services' selectors when the operator is away; nothing while that cannot be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub selector_guard: Option<SelectorGuard>,
     /// How the slots' pods are told from the origin's; chosen once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub adoption: Option<Adoption>,

@@ -204,3 +204,15 @@ pub struct FieldOwner {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time: Option<DateTime<Utc>>,
 }
+
+/// Which admission policy of ours keeps the selectors of the Services while a slot is active.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+#[schemars(transform = crate::api::schema::words)]
+pub enum SelectorGuard {
+    /// Whoever writes a selector, it stays as it must be.
+    Mutating,
+    /// A foreign change of a selector is refused.
+    Validating,
+    /// Neither: a selector that somebody changes is corrected after the fact, while the operator lives.
+    None,
+}

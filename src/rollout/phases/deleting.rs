@@ -2,7 +2,7 @@
 
 use crate::api::{Phase, RollbackIntent, Slot, keys};
 use crate::rollout::clean::{Cleaned, clean};
-use crate::rollout::{Action, Draft, companions, selectors, world};
+use crate::rollout::{Action, Draft, companions, guard, selectors, world};
 
 use super::settling;
 
@@ -67,14 +67,18 @@ fn finish(d: &mut Draft<'_>) {
         }
     }
     gone &= companions::leave(d);
+    if active == Slot::Origin && !guard::remove(d) {
+        gone = false;
+    }
     if !gone {
         d.wait("the candidate's objects to go");
         return;
     }
     if active != Slot::Origin {
         let message = format!(
-            "Deployment {} keeps serving and the Services keep selecting it. To hand back: give Deployment {origin} the version's image, env and args, scale it up, and set the Services' selectors to its labels; then delete {}",
+            "Deployment {} keeps serving and the Services keep selecting it. To hand back: give Deployment {origin} the version's image, env and args, scale it up, and delete ConfigMap {} if it is there, and set the Services' selectors to its labels; then delete {}",
             active.deployment(&origin),
+            guard::name(d),
             active.deployment(&origin)
         );
         d.event(false, "HandBack", message);

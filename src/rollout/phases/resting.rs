@@ -4,7 +4,7 @@ use crate::api::condition::ConditionType;
 use crate::api::{Phase, Rejected, Slot};
 use crate::rollout::target::{self, Wanted};
 use crate::rollout::{
-    Action, Draft, adoption, capacity, companions, expedite, rejected, route, selectors, world,
+    Action, Draft, adoption, capacity, companions, expedite, guard, rejected, route, selectors, world,
 };
 
 use super::pending;
@@ -116,7 +116,7 @@ pub fn keep(d: &mut Draft<'_>) {
         let _ = adoption::extend(d);
     }
     selectors::guard(d);
-    selectors::warn_contested(d);
+    guard::warn_contested(d);
     let active = world::active_slot(&d.status);
     if d.obs.service(&world::candidate_service(d.obs)).is_some() {
         selectors::candidate_service(d, active.next());

@@ -9,7 +9,7 @@ use crate::api::{ActiveVersion, Pause, Phase, ReleaseKind, RollbackOrHold, Settl
 use crate::rollout::clean::drain;
 use crate::rollout::rollback::{self, Cause};
 use crate::rollout::target;
-use crate::rollout::{Action, Draft, adoption, capacity, evidence, route, selectors, world};
+use crate::rollout::{Action, Draft, adoption, capacity, evidence, guard, route, selectors, world};
 use crate::workload::labels::pod_template_labels;
 use crate::workload::services;
 
@@ -233,13 +233,26 @@ fn old_arm(d: &mut Draft<'_>, settling: &Settling) {
         d.wait("no Service to select the old version");
         return;
     }
+    let warm = settling.old_slot == Slot::Origin && world::replicas(d.obs.origin.as_ref()) > 0;
+    if let Some(message) = guard::contested(d).filter(|_| warm) {
+        if d.obs.rollout.metadata.deletion_timestamp.is_none() {
+            return d.hold("SelectorContested", format!("the origin is kept warm: {message}"));
+        }
+        // Nobody will correct a selector any more: the next sync finds pods.
+        return finish(d);
+    }
+    if guard::was_contested(d) {
+        // The time of the hold is not time in which the old arm was being scaled.
+        next(d, 4);
+    }
+    let since = d.status.settling.as_ref().map_or(settling.since, |s| s.since);
     // Active only when it is seen to be so: at rest nobody would scale it any more. Somebody who keeps scaling it up again
     // does not hold this up for long; at rest that is a warning.
-    if world::replicas(d.obs.deployment(settling.old_slot)) > 0 && d.now() - settling.since < FOLLOW_WITHIN {
+    if world::replicas(d.obs.deployment(settling.old_slot)) > 0 && d.now() - since < FOLLOW_WITHIN {
         let deployment = settling.old_slot.deployment(&d.spec().workload.deployment);
         d.act(Action::Scale { deployment, replicas: 0 });
         d.wait("the old version to be scaled to 0");
-        d.wake_at(settling.since + FOLLOW_WITHIN);
+        d.wake_at(since + FOLLOW_WITHIN);
         return;
     }
     finish(d);

@@ -85,7 +85,11 @@ impl Simulation {
                 self.outage = *span;
             }
             Command::Allow(word) => drop(self.checks.allowed.insert(word.clone())),
-            Command::RouteCandidate(..) | Command::RouteReapply(_) | Command::SelectorReset(..) => {
+            Command::RouteCandidate(..)
+            | Command::RouteReapply(_)
+            | Command::SelectorReset(..)
+            | Command::SelectorPoint(..)
+            | Command::ServiceRecreate(..) => {
                 self.checks.foreign = Some(self.world.now.timestamp());
             }
             _ => {}

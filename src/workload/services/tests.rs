@@ -108,7 +108,7 @@ fn managed(manager: &str, operation: &str, spec: Value) -> Service {
 
 #[test]
 fn who_declares_a_selector_is_named() {
-    let owner = |manager, operation, spec| selector_owner(&managed(manager, operation, spec));
+    let owner = |manager, operation, spec| selector_owner(&managed(manager, operation, spec), &[]);
     assert_eq!(owner("argocd", "Apply", json!({"f:selector": {}})).as_deref(), Some("argocd"));
     assert_eq!(
         owner("argocd", "Apply", json!({"f:ports": {}})).as_deref(),
@@ -122,7 +122,7 @@ fn who_declares_a_selector_is_named() {
     let mut applied = selecting(json!({"app": "m"}));
     let last = |text: &str| Some(BTreeMap::from([(LAST_APPLIED.to_owned(), text.to_owned())]));
     applied.metadata.annotations = last(r#"{"spec":{"selector":{"app":"m"}}}"#);
-    assert_eq!(selector_owner(&applied).as_deref(), Some("kubectl apply"));
+    assert_eq!(selector_owner(&applied, &[]).as_deref(), Some("kubectl apply"));
     applied.metadata.annotations = last(r#"{"spec":{}}"#);
-    assert_eq!(selector_owner(&applied), None);
+    assert_eq!(selector_owner(&applied, &[]), None);
 }

@@ -34,7 +34,7 @@ pub(super) async fn install(applier: &Applier) -> Result<()> {
         bail!("`understudy crds` failed: {}", String::from_utf8_lossy(&printed.stderr).trim());
     }
     applier.apply(&String::from_utf8(printed.stdout)?, "install").await?;
-    for manifest in manifests::OPERATOR {
+    for manifest in manifests::OPERATOR.into_iter().chain(manifests::POLICIES) {
         applier.apply(manifest, "install").await?;
     }
     Ok(())

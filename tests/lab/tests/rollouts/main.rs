@@ -7,6 +7,7 @@ mod coming_and_going;
 mod costs;
 mod edits;
 mod fits;
+mod git;
 mod kills;
 mod manifests;
 mod promotions;
@@ -120,6 +121,11 @@ fn alone(world: Place) -> Vec<Trial> {
         costs::the_first_weight_comes_at_once,
         costs::a_weight_step_costs_three_writes,
         costs::ten_rollouts_fit_into_forty_megabytes,
+        git::kubectl_apply_all_day,
+        git::forced_apply_all_day,
+        git::service_made_again_all_day,
+        git::the_route_in_the_sync,
+        git::without_the_guard,
         kills::killed_in_every_phase_of_a_promotion,
         kills::killed_while_rolling_back,
         kills::a_restarted_operator_looks_before_it_advances,

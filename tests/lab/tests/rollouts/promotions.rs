@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::Api;
 use kube::runtime::watcher;
@@ -95,12 +96,12 @@ fn second_service(namespace: &str) -> serde_json::Value {
 }
 
 /// Counts the moments at which a Service had no ready endpoint, once it had one.
-struct EndpointsWatch {
+pub struct EndpointsWatch {
     watch: Recorder<usize>,
 }
 
 impl EndpointsWatch {
-    fn start(space: &Space<'_>, service: &str) -> Self {
+    pub fn start(space: &Space<'_>, service: &str) -> Self {
         let api: Api<EndpointSlice> = Api::namespaced(space.client(), &space.namespace);
         let config = watcher::Config::default().labels(&format!("kubernetes.io/service-name={service}"));
         let begun = Arc::new(AtomicBool::new(false));
@@ -113,6 +114,19 @@ impl EndpointsWatch {
             (had || count > 0).then_some(count)
         });
         Self { watch }
+    }
+
+    /// The longest time for which it had none; one that lasts still counts until now.
+    pub fn longest_gap(&self) -> Duration {
+        let (mut longest, mut since) = (TimeDelta::zero(), None);
+        for seen in self.watch.all() {
+            match seen.deleted || seen.object == 0 {
+                true => drop(since.get_or_insert(seen.at)),
+                false => longest = longest.max(since.take().map_or(TimeDelta::zero(), |from| seen.at - from)),
+            }
+        }
+        let lasting = since.map_or(TimeDelta::zero(), |from| Utc::now() - from);
+        longest.max(lasting).to_std().unwrap_or_default()
     }
 
     fn was_empty(&self) -> usize {

@@ -192,11 +192,16 @@ impl<'a> Space<'a> {
 
     /// Waits until a condition has a reason, whatever its type; returns it.
     pub async fn wait_reason(&self, reason: &str) -> Result<Condition> {
+        self.wait_reason_for(reason, SOON).await
+    }
+
+    /// The same, and how long that may take.
+    pub async fn wait_reason_for(&self, reason: &str, within: Duration) -> Result<Condition> {
         let look = |rollout: &ModelRollout| {
             let conditions = &rollout.status.as_ref()?.conditions;
             conditions.iter().find(|condition| condition.reason == reason).cloned()
         };
-        self.rollout.wait(&format!("a condition with reason {reason}"), SOON, look).await
+        self.rollout.wait(&format!("a condition with reason {reason}"), within, look).await
     }
 
     pub fn status(&self) -> ModelRolloutStatus {
@@ -314,6 +319,18 @@ impl<'a> Space<'a> {
         config.timeout = patience;
         let load = load::start(config, Images::read(&self.world.cluster().models.holdout)?)?;
         // Both arms are compared from the first look on: stable must have been seen.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        Ok(load)
+    }
+
+    /// Load through the gateway alone: the Service's own address may change.
+    pub async fn load_at_gateway(&self, rate: f64) -> Result<load::Running> {
+        let gateway: SocketAddr = net::GATEWAY.trim_start_matches("http://").parse()?;
+        let host = manifests::host(&self.namespace);
+        let targets = vec![Target { rate, feedback: 0.5, host, ..Target::gateway(gateway) }];
+        let mut config = load::Config::new(targets, Duration::from_secs(600));
+        config.timeout = Duration::from_secs(25);
+        let load = load::start(config, Images::read(&self.world.cluster().models.holdout)?)?;
         tokio::time::sleep(Duration::from_secs(2)).await;
         Ok(load)
     }
