@@ -56,7 +56,7 @@ fn go_on(d: &mut Draft<'_>) {
     let Some(settling) = d.status.settling.clone() else {
         return resting::arrive(d);
     };
-    if settling.step >= 2 && !pointed(d) {
+    if settling.step >= 2 && !pointed(d, &settling) {
         return;
     }
     match settling.step {
@@ -97,20 +97,33 @@ fn back_to_watching(d: &mut Draft<'_>, settling: &Settling, reason: &str, messag
     d.transition(Phase::Watching, "Watching", reason, message);
 }
 
-/// After the turn a selector that somebody reset is corrected at once; the old arm then drains anew.
-fn pointed(d: &mut Draft<'_>) -> bool {
+/// After the turn a selector that somebody reset is corrected at once. An old arm that it led to drains anew, but not for
+/// ever: a sync may come more often than an arm drains.
+fn pointed(d: &mut Draft<'_>, settling: &Settling) -> bool {
     let active = world::active_slot(&d.status);
+    let again = leads_to(d, settling.old_slot) && !long_since_turned(d, settling);
     if selectors::point_all(d, active, "select the new version") {
         return true;
     }
     d.urgent();
     d.event(true, "SelectorCorrected", format!("a Service's selector goes back to the active slot {active}"));
     d.wait("every Service to select the new version");
-    let now = d.now();
-    if let Some(s) = &mut d.status.settling {
-        s.since = now;
+    if again {
+        next(d, settling.step);
     }
     false
+}
+
+/// Whether a following Service selects that slot.
+fn leads_to(d: &Draft<'_>, slot: Slot) -> bool {
+    let following = d.status.adoption.iter().flat_map(|a| &a.services);
+    following.filter_map(|s| d.obs.service(&s.name)).any(|s| world::selects(s, &d.status) == Some(slot))
+}
+
+/// The Services followed so long ago that the old arm has drained three times over.
+fn long_since_turned(d: &Draft<'_>, settling: &Settling) -> bool {
+    let turned = d.status.history.last().map_or(settling.since, |h| h.at);
+    d.now() - turned >= drain(d, settling.old_slot) * 3
 }
 
 fn next(d: &mut Draft<'_>, step: i32) {

@@ -24,6 +24,9 @@ use crate::promotions::EndpointsWatch;
 use crate::space::Space;
 use crate::world::{SOON, World};
 
+/// Headings of `docs/fits.md`.
+const PART: &str = "Git all day";
+const GUARD: &str = "The selector guard";
 /// Requests a second through the gateway; a third of it comes in the cluster besides.
 const RATE: f64 = 300.0;
 /// From one sync to the next.
@@ -159,7 +162,8 @@ pub async fn kubectl_apply_all_day(world: &World) -> Result<()> {
     same_outcome(&space, "1.1.0", Slot::A).await?;
     sync.stop().await?;
     let report = space.ensure_no_failures(load, &["1.4.0"]).await?;
-    space.note(&format!("{} requests, {} failed for no version", report.requests, report.outside));
+    let end = "1.1.0 active, 1.4.0 turned down; selector and route as they must be";
+    space.measured(PART, "kubectl apply every 5 s: promotion, rest, rollback", Some(&report), None, end)?;
     space.done().await
 }
 
@@ -183,7 +187,8 @@ pub async fn forced_apply_all_day(world: &World) -> Result<()> {
     let applied = applied.context("the user's own apply of a changed rule")?;
     ensure!(applied.data["spec"]["rules"][0]["timeouts"]["request"] == "20s", "{}", applied.data["spec"]);
     let report = space.ensure_no_failures(load, &[]).await?;
-    space.note(&format!("{} requests, {} failed", report.requests, report.failures));
+    let end = "1.1.0 active; the user's own apply of a changed rule goes through";
+    space.measured(PART, "forced server-side apply every 5 s: promotion, rest", Some(&report), None, end)?;
     space.done().await
 }
 
@@ -208,10 +213,9 @@ pub async fn service_made_again_all_day(world: &World) -> Result<()> {
     let times = sync.stop().await?;
     let report = space.report(load, &[]).await?;
     let during = f64::from(u32::try_from(report.outside)?) / f64::from(times);
-    space.note(&format!(
-        "{} requests, {} failed: {during:.1} each time, {before:.1} without a rollout",
-        report.requests, report.outside
-    ));
+    let end = format!("1.1.0 active; {during:.0} failed each time, {before:.0} without any rollout");
+    let case = "Service deleted and made again every 5 s: promotion, rest";
+    space.measured(PART, case, Some(&report), None, &end)?;
     ensure!(during < before.max(10.0) * 3.0, "{during:.1} failed each time, {before:.1} without a rollout");
     space.done().await
 }
@@ -219,7 +223,8 @@ pub async fn service_made_again_all_day(world: &World) -> Result<()> {
 /// The route's rules are in the sync: the rollout holds and names the writer, and goes on after the sync and a Resume.
 pub async fn the_route_in_the_sync(world: &World) -> Result<()> {
     let space = Space::new(world, "gitroute").await?;
-    let documents = ["Deployment", "Service", "HTTPRoute"].map(|kind| space.document(kind).map(str::to_owned));
+    let documents =
+        ["Deployment", "Service", "HTTPRoute"].map(|kind| space.document(kind).map(str::to_owned));
     let documents = documents.into_iter().collect::<Result<Vec<_>>>()?;
     space.adopt(&manifests::rollout(&space.namespace)).await?;
     let load = space.load(RATE).await?;
@@ -237,7 +242,8 @@ pub async fn the_route_in_the_sync(world: &World) -> Result<()> {
     space.wait_active("1.1.0").await?;
     same_outcome(&space, "1.1.0", Slot::A).await?;
     let report = space.ensure_no_failures(load, &[]).await?;
-    space.note(&format!("{} requests, {} failed", report.requests, report.failures));
+    let end = "RouteOverridden names the writer; after the sync a Resume: 1.1.0 active";
+    space.measured(PART, "the route's rules in the sync", Some(&report), None, end)?;
     space.done().await
 }
 
@@ -258,7 +264,7 @@ pub async fn without_the_guard(world: &World) -> Result<()> {
 
 async fn unguarded(space: &Space<'_>, validating: &Value) -> Result<()> {
     space.wait_guard(SelectorGuard::None).await?;
-    let load = space.load(60.0).await?;
+    let load = space.load(120.0).await?;
     space.release("1.1.0").await?;
     space.wait_reason_for("SelectorContested", Duration::from_secs(120)).await?;
     let origin = space.deployments().get("digits").await?;
@@ -270,17 +276,16 @@ async fn unguarded(space: &Space<'_>, validating: &Value) -> Result<()> {
     space.ensure_no_failures(load, &[]).await?;
     let watch = EndpointsWatch::start(space, "digits");
     let service = space.document("Service")?.to_owned();
-    let load = space.load(60.0).await?;
+    let load = space.load(120.0).await?;
     let sync = Sync::start(space, Form::Forced, vec![service.clone()], Duration::from_secs(2)).await?;
     space.release("1.6.0").await?;
     space.wait_active("1.6.0").await?;
     sync.stop().await?;
     let longest = watch.longest_gap();
     let report = space.report(load, &[]).await?;
-    space.note(&format!(
-        "{} requests, {} failed; empty for {longest:?} at most",
-        report.requests, report.outside
-    ));
+    let end = "held with the origin warm until accepted; 1.6.0 active";
+    let case = "no policy: forced apply every 2 s at rest and through a promotion";
+    space.measured(GUARD, case, Some(&report), Some(longest), end)?;
     ensure!(longest < CORRECTED, "the Service was empty for {longest:?}");
     same_route(space).await?;
     space.world.applier.apply(&validating.to_string(), "install").await?;
