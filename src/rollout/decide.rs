@@ -6,8 +6,8 @@ use super::phases::{
     canary, deleting, pending, preparing, resting, rolling_back, settling, shadow, watching,
 };
 use super::{
-    Action, Draft, Observed, Plan, adoption, companions, conditions, decisions, guard as selector_guard, refused,
-    route, selectors, unseen, world,
+    Action, Draft, Observed, Plan, adoption, companions, conditions, decisions, guard as selector_guard,
+    refused, route, selectors, unseen, world,
 };
 
 /// Decides what is to be done now. Pure: the same world gives the same plan.
