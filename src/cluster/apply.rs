@@ -58,6 +58,7 @@ impl Writer {
         let of = Key::of(&rollout.metadata);
         let key = Key::new(of.namespace, object_name(&of.name, action));
         let target = Target { verb, resource, key: &key, deadline };
+        let (guards, maps) = (&self.stores.guards, self.api::<ConfigMap>(&key));
         match action {
             Action::SetFinalizers(list) => return self.finalizers(&target, rollout, list).await,
             Action::CreateDeployment(wanted) => {
@@ -101,16 +102,9 @@ impl Writer {
                 let (store, api) = self.companions(*kind, &key);
                 self.delete(&target, store, api, uid).await
             }
-            Action::CreateGuard(wanted) => {
-                self.create(&target, &self.stores.guards, self.api(&key), wanted.as_ref()).await
-            }
-            Action::PatchGuard { patch, .. } => {
-                let api: Api<ConfigMap> = self.api(&key);
-                self.json_patch(&target, &self.stores.guards, &api, (patch, base)).await
-            }
-            Action::DeleteGuard { uid, .. } => {
-                self.delete(&target, &self.stores.guards, self.api::<ConfigMap>(&key), uid).await
-            }
+            Action::CreateGuard(wanted) => self.create(&target, guards, maps, wanted.as_ref()).await,
+            Action::PatchGuard { patch, .. } => self.json_patch(&target, guards, &maps, (patch, base)).await,
+            Action::DeleteGuard { uid, .. } => self.delete(&target, guards, maps, uid).await,
             Action::RecordOutcome { status, .. } => self.outcome(&target, status).await,
         }?;
         Ok(None)

@@ -228,15 +228,6 @@ fn command(words: &[&str], text: &str) -> Result<Command, String> {
         ["route", "copy", name] => Command::RouteCopy(own(name)),
         ["route", "delete"] => Command::Route(false),
         ["route", "create"] => Command::Route(true),
-        ["selector", "reset", service, "by", who] => Command::SelectorReset(own(service), own(who)),
-        ["selector", "point", service, slot, "by", who] => {
-            Command::SelectorPoint(own(service), own(slot), own(who))
-        }
-        ["service", "recreate", service, "by", who] => Command::ServiceRecreate(own(service), own(who)),
-        ["policy", word] => Command::Policy(policy(word)?),
-        ["guard", "delete"] => Command::Guard(false),
-        ["guard", "edit"] => Command::Guard(true),
-        ["accept", finding] => Command::Accept(own(finding)),
         ["watch", "fails", kind] => Command::Watch(Some(own(kind))),
         ["watch", "well"] => Command::Watch(None),
         ["prometheus", word] => Command::Prometheus(mood(word)?),
@@ -270,13 +261,30 @@ fn command(words: &[&str], text: &str) -> Result<Command, String> {
         ["allow", word] => Command::Allow(own(word)),
         ["terminate", "namespace"] => Command::Terminate,
         ["decision", action, rest @ ..] => decision(action, rest)?,
-        _ => return Err("this says nothing that is known".to_owned()),
+        _ => return about_selectors(words),
     })
 }
 
 fn json_after(text: &str, word: &str) -> Result<Value, String> {
     let rest = text.split_once(word).map_or("", |(_, rest)| rest).trim();
     serde_json::from_str(rest).map_err(|e| format!("{rest} is no JSON: {e}"))
+}
+
+/// What happens to selectors and to what guards them.
+fn about_selectors(words: &[&str]) -> Result<Command, String> {
+    let own = |s: &&str| (*s).to_owned();
+    Ok(match words {
+        ["selector", "reset", service, "by", who] => Command::SelectorReset(own(service), own(who)),
+        ["selector", "point", service, slot, "by", who] => {
+            Command::SelectorPoint(own(service), own(slot), own(who))
+        }
+        ["service", "recreate", service, "by", who] => Command::ServiceRecreate(own(service), own(who)),
+        ["policy", word] => Command::Policy(policy(word)?),
+        ["guard", "delete"] => Command::Guard(false),
+        ["guard", "edit"] => Command::Guard(true),
+        ["accept", finding] => Command::Accept(own(finding)),
+        _ => return Err("this says nothing that is known".to_owned()),
+    })
 }
 
 fn policy(word: &str) -> Result<SelectorPolicy, String> {
