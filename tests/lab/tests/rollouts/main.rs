@@ -2,12 +2,10 @@
 //!
 //! Tests that leave the operator alone run two at a time; those that kill it or count what it does run by themselves.
 
-mod autoscalers;
 mod coming_and_going;
 mod costs;
 mod edits;
 mod fits;
-mod git;
 mod kills;
 mod manifests;
 mod promotions;
@@ -109,10 +107,10 @@ fn together(world: Place) -> Vec<Trial> {
 
 fn alone(world: Place) -> Vec<Trial> {
     trials![world;
-        autoscalers::load_moves_both_arms,
-        autoscalers::a_jump_waits_for_its_pods,
-        autoscalers::a_rollback_after_stable_has_shrunk,
-        autoscalers::copies_are_put_back,
+        fits::autoscalers::load_moves_both_arms,
+        fits::autoscalers::a_jump_waits_for_its_pods,
+        fits::autoscalers::a_rollback_after_stable_has_shrunk,
+        fits::autoscalers::copies_are_put_back,
         promotions::two_in_a_row_cost_no_request_and_no_pod,
         promotions::ten_in_a_row_cost_no_request,
         regressions::a_slow_one_is_taken_back_for_its_latency,
@@ -121,11 +119,11 @@ fn alone(world: Place) -> Vec<Trial> {
         costs::the_first_weight_comes_at_once,
         costs::a_weight_step_costs_three_writes,
         costs::ten_rollouts_fit_into_forty_megabytes,
-        git::kubectl_apply_all_day,
-        git::forced_apply_all_day,
-        git::service_made_again_all_day,
-        git::the_route_in_the_sync,
-        git::without_the_guard,
+        fits::git::kubectl_apply_all_day,
+        fits::git::forced_apply_all_day,
+        fits::git::service_made_again_all_day,
+        fits::git::the_route_in_the_sync,
+        fits::git::without_the_guard,
         kills::killed_in_every_phase_of_a_promotion,
         kills::killed_while_rolling_back,
         kills::a_restarted_operator_looks_before_it_advances,

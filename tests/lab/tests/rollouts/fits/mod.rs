@@ -1,5 +1,7 @@
 //! How it fits the cluster it is put in: each test is a line of `docs/fits.md`.
 
+pub mod autoscalers;
 pub mod covered;
+pub mod git;
 pub mod take_over;
 pub mod templates;
