@@ -71,7 +71,7 @@ impl Finding {
 }
 
 /// Longest message kept; the API refuses more than 32,768 characters and status is bounded to 64 KiB in all.
-const MESSAGE_LIMIT: usize = 1024;
+const MESSAGE_LIMIT: usize = 2048;
 
 /// Sets one condition. The transition time moves only with the status, as every Kubernetes client expects.
 pub fn set(
@@ -152,6 +152,6 @@ mod tests {
 
     #[test]
     fn long_messages_are_cut_at_a_character() {
-        assert_eq!(truncated("é".repeat(600)).chars().last(), Some('.'));
+        assert_eq!(truncated("é".repeat(MESSAGE_LIMIT)).chars().last(), Some('.'));
     }
 }

@@ -87,6 +87,7 @@ struct Broken {
     since: Instant,
     last: Instant,
     why: String,
+    refused: bool,
 }
 
 /// A watch that has failed for long: what its store holds may be out of date.
@@ -107,6 +108,7 @@ pub struct Progress {
     pub kind: &'static str,
     optional: bool,
     absent: AtomicBool,
+    /// Refused before it had a list: a start does not wait for it.
     forbidden: AtomicBool,
     wanted: AtomicU64,
     listed: AtomicU64,
@@ -151,15 +153,16 @@ impl Progress {
         !self.absent.swap(true, Ordering::Relaxed)
     }
 
-    /// The kind may not be read. It matters only where the operator can do without it.
-    pub fn forbid(&self) {
-        self.forbidden.store(self.optional, Ordering::Relaxed);
-    }
-
-    /// The API server's words, where the operator may not read a kind that it can do without.
-    pub fn forbidden(&self) -> Option<String> {
-        let error = || self.error.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        self.forbidden.load(Ordering::Relaxed).then(error)
+    /// The API server's words, where the operator may not read a kind of that namespace, or of any, that it can do without.
+    pub fn forbidden(&self, namespace: Option<&str>, now: Instant) -> Option<String> {
+        let broken = self.broken();
+        let refused = |(scope, b): &(&String, &Broken)| {
+            self.optional
+                && b.refused
+                && concerns(scope, namespace)
+                && now.duration_since(b.last) <= SAYS_AGAIN
+        };
+        broken.iter().find(refused).map(|(_, b)| b.why.clone())
     }
 
     /// The watch failed; returns how often since it last had a full list.
@@ -173,12 +176,15 @@ impl Progress {
         self.failures.load(Ordering::Relaxed) > 0
     }
 
-    /// The watch of a namespace, or of all, could not be begun.
-    pub fn not_begun(&self, scope: &str, why: String, now: Instant) {
+    /// The watch of a namespace, or of all, could not be begun; `refused`: it may not be.
+    pub fn not_begun(&self, scope: &str, why: String, refused: bool, now: Instant) {
+        if refused && self.optional {
+            self.forbidden.store(true, Ordering::Relaxed);
+        }
         let mut broken = self.broken();
         match broken.get_mut(scope).filter(|b| now.duration_since(b.last) <= SAYS_AGAIN) {
-            Some(broken) => broken.last = now,
-            None => drop(broken.insert(scope.to_owned(), Broken { since: now, last: now, why })),
+            Some(broken) => (broken.last, broken.refused) = (now, refused),
+            None => drop(broken.insert(scope.to_owned(), Broken { since: now, last: now, why, refused })),
         }
     }
 
@@ -189,14 +195,11 @@ impl Progress {
 
     /// The watch that a namespace, or any, depends on and that has failed for long.
     pub fn failing(&self, namespace: Option<&str>, now: Instant) -> Option<Failing> {
-        if self.forbidden.load(Ordering::Relaxed) {
-            return None;
-        }
-        let concerns = |scope: &str| scope.is_empty() || namespace.is_none_or(|n| n == scope);
         let broken = self.broken();
         let mut long = broken.iter().filter(|(scope, b)| {
-            let fails = b.last.duration_since(b.since) >= FAILS_AFTER;
-            concerns(scope) && fails && now.duration_since(b.last) <= SAYS_AGAIN
+            // What can be done without and may not be read is said in another place.
+            let fails = b.last.duration_since(b.since) >= FAILS_AFTER && !(self.optional && b.refused);
+            concerns(scope, namespace) && fails && now.duration_since(b.last) <= SAYS_AGAIN
         });
         let (_, first) = long.next()?;
         let lasted = now.duration_since(first.since);
@@ -226,19 +229,37 @@ impl Progress {
     }
 }
 
+/// Whether a watch of a namespace, or of all, is one that a namespace, or any, depends on.
+fn concerns(scope: &str, namespace: Option<&str>) -> bool {
+    scope.is_empty() || namespace.is_none_or(|n| n == scope)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refusal_counts_for_its_namespace_and_while_it_is_said_again() {
+        let (progress, start) = (Progress { optional: true, ..Progress::new("pods") }, Instant::now());
+        let at = |s: u64| start + Duration::from_secs(s);
+        progress.not_begun("shop", "no".into(), true, at(0));
+        assert_eq!(progress.forbidden(Some("shop"), at(1)).as_deref(), Some("no"));
+        assert_eq!(progress.forbidden(Some("other"), at(1)), None);
+        assert_eq!(progress.forbidden(Some("shop"), at(101)), None, "it goes on in silence");
+        progress.not_begun("shop", "no".into(), true, at(150));
+        progress.begun("shop");
+        assert_eq!(progress.forbidden(Some("shop"), at(151)), None);
+    }
 
     #[test]
     fn a_watch_that_cannot_be_begun_fails_after_a_while_and_for_its_namespace_only() {
         let (progress, start) = (Progress::new("pods"), Instant::now());
         let at = |s: u64| start + Duration::from_secs(s);
         for s in [0, 2, 5, 12, 30] {
-            progress.not_begun("shop", format!("forbidden, request {s}"), at(s));
+            progress.not_begun("shop", format!("forbidden, request {s}"), true, at(s));
         }
         assert_eq!(progress.failing(Some("shop"), at(34)), None);
-        progress.not_begun("shop", "forbidden, request 40".into(), at(40));
+        progress.not_begun("shop", "forbidden, request 40".into(), true, at(40));
         let failing = progress.failing(Some("shop"), at(41)).unwrap();
         assert_eq!((failing.kind, failing.why.as_str()), ("pods", "forbidden, request 0"));
         assert_eq!(failing.lasted, Duration::from_secs(41));
@@ -253,10 +274,10 @@ mod tests {
         let (progress, start) = (Progress::new("pods"), Instant::now());
         let at = |s: u64| start + Duration::from_secs(s);
         for s in [0, 3, 150, 153] {
-            progress.not_begun("", "busy".into(), at(s));
+            progress.not_begun("", "busy".into(), false, at(s));
             assert_eq!(progress.failing(Some("shop"), at(s + 1)), None);
         }
-        progress.not_begun("", "busy".into(), at(200));
+        progress.not_begun("", "busy".into(), false, at(200));
         assert!(progress.failing(Some("shop"), at(201)).is_some());
         assert_eq!(
             progress.failing(Some("shop"), at(301)),

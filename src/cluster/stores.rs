@@ -127,10 +127,12 @@ impl Stores {
         self.progress().into_iter().filter(|p| p.is_absent()).map(|p| p.kind).collect()
     }
 
-    /// Kinds that can be done without and that the operator may not read.
-    pub fn unread(&self) -> Vec<Unread> {
+    /// Kinds that can be done without and that the operator may not read in a namespace, or in any.
+    pub fn unread(&self, namespace: Option<&str>) -> Vec<Unread> {
+        let now = Instant::now().into_std();
         let optional = [&self.autoscalers.progress, &self.budgets.progress];
-        let why = optional.into_iter().filter_map(|p| Some((p.kind.to_owned(), p.forbidden()?)));
+        let why =
+            optional.into_iter().filter_map(|p| Some((p.kind.to_owned(), p.forbidden(namespace, now)?)));
         why.map(|(kind, why)| Unread { kind, why }).collect()
     }
 

@@ -113,7 +113,8 @@ impl<T: Send + Sync + 'static> Watch<T> {
             watcher::Error::InitialListFailed(_)
             | watcher::Error::WatchStartFailed(_)
             | watcher::Error::NoResourceVersion => {
-                progress.not_begun(self.name(), error.to_string(), Instant::now().into_std());
+                let now = Instant::now().into_std();
+                progress.not_begun(self.name(), error.to_string(), is_forbidden(error), now);
             }
             watcher::Error::WatchError(_) | watcher::Error::WatchFailed(_) => progress.begun(self.name()),
         }
@@ -128,9 +129,6 @@ impl<T: Send + Sync + 'static> Watch<T> {
             return;
         }
         self.metrics.watch_failed(kind);
-        if is_forbidden(error) {
-            progress.forbid();
-        }
         match progress.failed(error.to_string()) {
             1 => tracing::warn!(kind, %error, "a watch failed; it is tried again"),
             failures => tracing::debug!(kind, %error, failures, "a watch failed again"),
@@ -206,7 +204,7 @@ mod tests {
             // Each watch waits for up to a minute between two tries.
             tokio::time::sleep(Duration::from_secs(130)).await;
             let failing = stores.failing(Some("shop"));
-            let unread: Vec<String> = stores.unread().into_iter().map(|u| u.kind).collect();
+            let unread: Vec<String> = stores.unread(None).into_iter().map(|u| u.kind).collect();
             assert_eq!(unread, ["horizontalpodautoscalers", "poddisruptionbudgets"], "can be done without");
             assert_eq!(failing.len(), 14, "lists: {lists}, {failing:?}");
             assert!(failing[0].why.contains("no"), "{failing:?}");

@@ -28,7 +28,8 @@ pub struct Done {
 }
 
 /// Writes the status where it changed, then carries out the actions in their order. The first failure ends the pass,
-/// except that neither a status nor another write that fails holds a rollback up.
+/// except that neither a status nor another write that fails holds a rollback up, and that nothing waits for what only keeps
+/// things in order beside it.
 pub async fn carry_out(
     ctx: &Context,
     observed: &Observed,
@@ -37,7 +38,7 @@ pub async fn carry_out(
 ) -> Result<Done, Error> {
     let deadline = if plan.urgent { URGENT_DEADLINE } else { DEADLINE };
     let mut done = Done::default();
-    let mut failed = None;
+    let (mut failed, mut aside) = (None, None);
     let written = match ctx.writer.rollout_status(&observed.rollout, &plan.status, deadline).await {
         Ok(written) => written,
         Err(error) if goes_on_without_status(plan, &error) => {
@@ -55,6 +56,10 @@ pub async fn carry_out(
             continue;
         }
         if let Err(error) = pass.act(action).await {
+            if error.class() != Class::NotLeader && plan.goes_on_without(action) {
+                aside = aside.or(Some(error));
+                continue;
+            }
             if error.class() == Class::NotLeader || !plan.urgent {
                 return Err(error);
             }
@@ -68,7 +73,7 @@ pub async fn carry_out(
             done.route_after = Some(looked.elapsed());
         }
     }
-    match failed {
+    match failed.or(aside) {
         Some(error) => Err(error),
         None => Ok(done),
     }

@@ -82,7 +82,7 @@ pub fn gather(ctx: &Context, key: &Key, now: DateTime<Utc>) -> Option<Observed> 
         watch_failing: watch_failing(stores, namespace, now),
         autoscalers: autoscalers(stores, namespace, &origin_name),
         budgets: stores.budgets.list(namespace).iter().map(|b| b.value.clone()).collect(),
-        unread: stores.unread(),
+        unread: stores.unread(Some(namespace)),
         answers: Answers::default(),
         rollout,
     })

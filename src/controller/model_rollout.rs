@@ -25,7 +25,9 @@ pub async fn reconcile(ctx: &Context, key: &Key, bell: &Notify) -> Result<Next, 
     let Some(observed) = ask::answered(ctx, key, questions(&observed), observed, bell).await else {
         return Ok(report::gone(ctx, key));
     };
-    let observed = cover::known(ctx, key, observed).await;
+    let Some(observed) = cover::known(ctx, key, observed).await else {
+        return Ok(report::gone(ctx, key));
+    };
     let plan = decide(&observed);
     let (plan, broken) = checked(ctx, &observed, plan)?;
     ctx.memory.note(key, |m| m.planned(&plan, looked));

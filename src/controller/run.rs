@@ -126,7 +126,7 @@ async fn dispatch(
     wake::everything(&ctx.stores).into_iter().for_each(|job| queue.ring(job));
     let kinds = || -> Vec<String> {
         let failing = ctx.stores.failing(None).into_iter().map(|f| f.kind.to_owned());
-        failing.chain(ctx.stores.unread().into_iter().map(|u| u.kind)).collect()
+        failing.chain(ctx.stores.unread(None).into_iter().map(|u| u.kind)).collect()
     };
     let (mut failing, mut glance) = (Vec::new(), tokio::time::interval(GLANCE));
     loop {

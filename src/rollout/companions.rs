@@ -40,8 +40,11 @@ pub fn scaler<'a>(d: &Draft<'a>, slot: Slot) -> Option<&'a Value> {
     }
 }
 
-/// The user's autoscaler of the origin.
+/// The user's autoscaler of the origin; none while autoscalers may not be read.
 pub fn users_scaler<'a>(d: &Draft<'a>) -> Option<&'a Value> {
+    if d.obs.unread.iter().any(|unread| unread.kind == Kind::Autoscaler.resource()) {
+        return None;
+    }
     autoscaler::of(&d.spec().workload.deployment, &d.obs.autoscalers)
 }
 
@@ -94,10 +97,14 @@ pub fn leave(d: &mut Draft<'_>) -> bool {
     let active = world::active_slot(&d.status);
     let before = d.actions.len();
     put_right(d, &Roles { active, held: 0, candidate: None, promoted: false, old: None });
-    d.actions.len() == before
+    // What is only to be renewed is tried, and not waited for: somebody may refuse it for ever.
+    !d.actions[before..].iter().any(|action| matches!(action, Action::DeleteCompanion { .. }))
 }
 
 fn raises_share(d: &Draft<'_>) -> bool {
+    if !matches!(d.status.phase, Some(Phase::Canary | Phase::Watching)) {
+        return false;
+    }
     let routes = d.actions.iter().any(|a| matches!(a, Action::PatchRoute { .. }));
     let set = d.status.step.as_ref().map_or(0, |s| s.set);
     routes && world::reading(d.obs).is_some_and(|r| set > r.candidate)

@@ -9,12 +9,12 @@ use crate::workload::covering::{self, Gap, Labels, Served};
 use crate::workload::{labels, services};
 
 use super::accepted::accepted;
-use super::{Draft, Observed, world};
+use super::{Draft, Observed, target, world};
 
 /// How often is looked again while somebody is to add what is missing.
 const LOOK_AGAIN: Duration = Duration::seconds(30);
-/// Longest object that is printed in a condition.
-const PRINTED: usize = 2_000;
+/// Longest text of objects that is printed: a condition's message is bounded.
+const PRINTED: usize = 1_000;
 
 /// Whether a pass needs to know what covers the workload: a first release is wanted and none has begun.
 pub fn is_asked(obs: &Observed) -> bool {
@@ -22,7 +22,16 @@ pub fn is_asked(obs: &Observed) -> bool {
     let status = obs.rollout.status.clone().unwrap_or_default();
     let refuses = |one: &Rejected| one.version == spec.version && !one.retried && spec.retry <= one.retry;
     let first = |active: &ActiveVersion| active.slot == Slot::Origin && active.version != spec.version;
-    matches!(status.phase, None | Some(Phase::Active | Phase::RolledBack | Phase::Pending))
+    // What cannot begin needs no look.
+    let begins = match target::of_version(obs, &spec.version) {
+        Ok(target) => {
+            status.active.as_ref().is_none_or(|active| active.template_hash != target.template_hash)
+        }
+        Err(_) => false,
+    };
+    begins
+        && status.rollback.is_none()
+        && matches!(status.phase, None | Some(Phase::Active | Phase::RolledBack | Phase::Pending))
         && status.active.as_ref().is_none_or(first)
         && !status.rejected.iter().any(refuses)
         && obs.rollout.metadata.deletion_timestamp.is_none()
@@ -56,22 +65,27 @@ fn finding(object: &str) -> String {
     format!("SlotNotCovered/{object}")
 }
 
+/// Objects are printed whole or not at all, and those of other namespaces never: who reads this may not read them.
 fn message(gaps: &[Gap]) -> String {
-    let each: Vec<String> = gaps
-        .iter()
-        .map(|gap| {
-            let place = gap.elsewhere.as_ref().map_or_else(String::new, |ns| format!(" in namespace {ns}"));
-            let add = gap.add.to_string();
-            let add = if add.len() > PRINTED { "a copy for them".to_owned() } else { add };
-            format!("{}{place}: {}; add {add}", gap.object, gap.what)
-        })
-        .collect();
     let accept: Vec<String> = gaps.iter().map(|gap| finding(&gap.object)).collect();
-    format!(
-        "{}. Or accept it with the annotation understudy.dev/accept: {}. It is looked at again every 30 s",
-        each.join(". "),
+    let mut text = format!(
+        "add what is named here, or accept it with the annotation understudy.dev/accept: {}. It is looked at again every 30 s",
         accept.join(",")
-    )
+    );
+    let mut room = PRINTED;
+    for gap in gaps {
+        let add = gap.add.to_string();
+        let add = match &gap.elsewhere {
+            Some(namespace) => format!("add one like it to namespace {namespace}, with {}", gap.by),
+            None if add.len() <= room => {
+                room -= add.len();
+                format!("add {add}")
+            }
+            None => format!("add one like it, with {}", gap.by),
+        };
+        text.push_str(&format!(". {}: {}; {add}", gap.object, gap.what));
+    }
+    text
 }
 
 /// A Service of somebody else's that would find a slot's pods.

@@ -40,7 +40,7 @@ pub fn recreate(d: &mut Draft<'_>, slot: Slot, replicas: i32) {
         return;
     };
     let Ok(target) = target::of_version(d.obs, &active.version) else { return };
-    let made = deployment(&SlotSpec {
+    let mut made = deployment(&SlotSpec {
         origin: &origin,
         template: &target.template,
         template_hash: &target.template_hash,
@@ -58,8 +58,11 @@ pub fn recreate(d: &mut Draft<'_>, slot: Slot, replicas: i32) {
         "SlotRecreated",
         format!("Deployment {name} of the active version was gone; it is made again"),
     );
+    // In one write: cut in two, it could be left at 0, where an autoscaler does nothing.
+    if let Some(spec) = &mut made.spec {
+        spec.replicas = Some(replicas);
+    }
     d.act(Action::CreateDeployment(Box::new(made)));
-    d.act(Action::Scale { deployment: name, replicas });
     if let Some(a) = &mut d.status.active {
         a.template_hash = target.template_hash;
     }

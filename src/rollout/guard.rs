@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use crate::api::condition::{self, ConditionType};
 use crate::api::{SelectorGuard, Slot};
 use crate::traffic::guard::{guard, guard_name, renew_guard};
 use crate::workload::{labels, services};
@@ -60,8 +59,17 @@ pub fn remove(d: &mut Draft<'_>) -> bool {
 /// A Service whose selector a declarative owner will set again, where no policy keeps it and the user has not accepted
 /// that: what is so and what to do.
 pub fn contested(d: &Draft<'_>) -> Option<String> {
+    // A policy keeps nothing without the ConfigMap that it reads.
+    let kept = d.obs.guard.as_ref().is_some_and(|present| selectors::owned_or_orphaned(d, &present.metadata));
+    contested_unless(d, kept)
+}
+
+fn contested_unless(d: &Draft<'_>, kept: bool) -> Option<String> {
     let unread = match &d.obs.selector_policy {
-        SelectorPolicy::InForce(SelectorGuard::Mutating | SelectorGuard::Validating) => return None,
+        SelectorPolicy::InForce(SelectorGuard::Mutating | SelectorGuard::Validating) if kept => return None,
+        SelectorPolicy::InForce(SelectorGuard::Mutating | SelectorGuard::Validating) => {
+            format!(" (they are, but ConfigMap {} that they read could not be written)", name(d))
+        }
         SelectorPolicy::InForce(SelectorGuard::None) => String::new(),
         SelectorPolicy::Unreadable(why) => {
             format!(" (whether they are installed cannot be read: {why})")
@@ -79,18 +87,12 @@ pub fn contested(d: &Draft<'_>) -> Option<String> {
     })
 }
 
-/// The pass before held for it.
-pub fn was_contested(d: &Draft<'_>) -> bool {
-    let ready = condition::get(&d.status.conditions, ConditionType::Ready);
-    ready.is_some_and(|c| c.reason == "SelectorContested")
-}
-
 /// While a slot is active: a warning, for each sync is corrected after the fact only.
 pub fn warn_contested(d: &mut Draft<'_>) {
     if world::active_slot(&d.status) == Slot::Origin {
         return;
     }
-    if let Some(message) = contested(d) {
+    if let Some(message) = contested_unless(d, true) {
         d.warn("SelectorContested", message);
     }
 }

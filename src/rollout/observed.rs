@@ -145,9 +145,17 @@ impl FailedWrite {
     /// How long a reason stays, though the server words it differently each time: each new one is a write of status.
     const SAID_FOR: Duration = Duration::minutes(1);
 
+    /// A refused write is tried again at least once a minute for as long as it is wanted.
+    const WANTED_FOR: Duration = Duration::seconds(90);
+
     /// A failure of this moment.
     pub fn new(what: String, why: String, refused: bool, now: DateTime<Utc>) -> Self {
         Self { what, why, refused, since: now, said_at: now, tried_at: now }
+    }
+
+    /// The API server refuses it, and it was wanted not long ago.
+    pub fn is_refused_at(&self, now: DateTime<Utc>) -> bool {
+        self.refused && now - self.tried_at < Self::WANTED_FOR
     }
 
     /// This failure, as it goes on from an earlier one.

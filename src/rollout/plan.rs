@@ -28,6 +28,31 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Whether the other actions are carried out although this one failed. The guard of the selectors keeps what is so already,
+    /// and companions do while no share is given by them: the failure is told and tried again, and nothing waits for it.
+    pub fn goes_on_without(&self, action: &Action) -> bool {
+        match action {
+            Action::CreateGuard(_) | Action::PatchGuard { .. } | Action::DeleteGuard { .. } => true,
+            Action::CreateCompanion { .. } | Action::PatchCompanion { .. } => !matches!(
+                self.status.phase,
+                Some(Phase::Preparing | Phase::Shadow | Phase::Canary | Phase::Watching)
+            ),
+            Action::SetFinalizers(_)
+            | Action::CreateDeployment(_)
+            | Action::ReplaceDeployment(_)
+            | Action::DeleteDeployment { .. }
+            | Action::Scale { .. }
+            | Action::CreateService(_)
+            | Action::PatchService { .. }
+            | Action::DeleteService { .. }
+            | Action::CreateRoute(_)
+            | Action::PatchRoute { .. }
+            | Action::DeleteRoute { .. }
+            | Action::DeleteCompanion { .. }
+            | Action::RecordOutcome { .. } => false,
+        }
+    }
+
     /// Whether an action is carried out although the status could not be written, or an action before it failed: nothing
     /// that may be refused stands between a rollback and the route. Only traffic that goes to stable and the capacity for
     /// it; everything else could be unsafe without what was to be done before it, would be taken for somebody else's work

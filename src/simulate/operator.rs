@@ -163,7 +163,7 @@ pub fn carry_out(
     after: &mut dyn FnMut(&mut World, &Write) -> bool,
 ) -> Result<(), Refused> {
     let mut rollout = pass.observed.rollout.clone();
-    let mut failed = None;
+    let (mut failed, mut aside) = (None, None);
     match world.write_status(&rollout, &pass.plan.status) {
         Ok(false) => {}
         Ok(true) => {
@@ -182,6 +182,10 @@ pub fn carry_out(
         }
         let confirmed = if action.irreversible() { world.same_rollout(&rollout).map(drop) } else { Ok(()) };
         if let Err(refused) = confirmed.and_then(|()| world.act(&rollout, action)) {
+            if pass.plan.goes_on_without(action) {
+                aside = aside.or(Some(refused));
+                continue;
+            }
             if !pass.plan.urgent {
                 return Err(refused);
             }
@@ -198,7 +202,7 @@ pub fn carry_out(
             return Ok(());
         }
     }
-    failed.map_or(Ok(()), Err)
+    failed.or(aside).map_or(Ok(()), Err)
 }
 
 /// The rollout as its write left it.

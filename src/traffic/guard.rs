@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::{Draft, Edit};
 use crate::api::{SelectorGuard, keys};
+use crate::workload::companions::labels_to_set;
 use crate::workload::slot::Mark;
 
 /// Name of the policies and of their bindings.
@@ -47,11 +48,13 @@ pub fn guard(
 
 /// The write that makes a present ConfigMap as wanted; nothing when it is so.
 pub fn renew_guard(present: &ConfigMap, wanted: &ConfigMap) -> Option<Edit> {
-    let present = serde_json::to_value(present).ok()?;
+    let (present, wanted) = (serde_json::to_value(present).ok()?, serde_json::to_value(wanted).ok()?);
     let mut draft = Draft::new(&present);
-    let json = |labels: &Option<BTreeMap<String, String>>| serde_json::to_value(labels).ok();
-    draft.set(&[], "data", json(&wanted.data));
-    draft.set(&["metadata"], "labels", json(&wanted.metadata.labels));
+    draft.set(&[], "data", Some(wanted["data"].clone()));
+    // Labels that somebody adds are theirs.
+    if let Some(labels) = labels_to_set(&present, &wanted) {
+        draft.set(&["metadata"], "labels", Some(labels));
+    }
     draft.done()
 }
 

@@ -86,7 +86,7 @@ pub struct RollbackIntent {
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Settling {
-    /// Step, 1 to 4: Services, route, candidate Service, drain.
+    /// Step, 1 to 5: Services, route, candidate Service, what may still hold, the old version's scale.
     pub step: i32,
     /// When the step began.
     pub since: DateTime<Utc>,

@@ -160,7 +160,10 @@ fn not_ready(d: &Draft<'_>) -> Option<Signal> {
         pods::not_ready(missing, deadline, d.now())
     });
     // Pods for the next share are new ones that load the model first: they have the whole deadline.
-    let late = step.awaited.filter(|a| ready < a.pods && !disrupted && d.now() - a.since >= deadline);
+    // Where the API server refuses what they need, that says nothing about the version.
+    let refused = d.obs.failed_write.as_ref().is_some_and(|failed| failed.is_refused_at(d.now()));
+    let late =
+        step.awaited.filter(|a| ready < a.pods && !disrupted && !refused && d.now() - a.since >= deadline);
     let awaited =
         late.map(|a| pods::PodBreach::NotReady { need: count(a.pods), ready: count(ready), since: a.since });
     signal(d, short.or(awaited)?)

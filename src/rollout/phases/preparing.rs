@@ -211,7 +211,7 @@ fn deadline(d: &mut Draft<'_>, c: &Candidate, need: i32) -> bool {
     let crash = evidence::signals(d, &judged, 0.0).into_iter().find(|s| s.reason == "PodsCrashing");
     let have = world::ready_pods(d.obs, c.slot, Some(&c.template_hash));
     let at = ready_by(d, c);
-    let refused = d.obs.failed_write.as_ref().is_some_and(|failed| failed.refused);
+    let refused = d.obs.failed_write.as_ref().is_some_and(|failed| failed.is_refused_at(d.now()));
     let cause = match crash {
         Some(signal) if have < need => Some((signal.reason, signal.message)),
         // A permission that is missing says nothing about the version.
@@ -233,7 +233,7 @@ fn deadline(d: &mut Draft<'_>, c: &Candidate, need: i32) -> bool {
     };
     match cause {
         None => {
-            if have < need {
+            if have < need && at > d.now() {
                 d.wake_at(at);
             }
             false

@@ -249,14 +249,17 @@ fn old_arm(d: &mut Draft<'_>, settling: &Settling) {
     let warm = settling.old_slot == Slot::Origin && world::replicas(d.obs.origin.as_ref()) > 0;
     if let Some(message) = guard::contested(d).filter(|_| warm) {
         if d.obs.rollout.metadata.deletion_timestamp.is_none() {
+            if settling.step > 4 {
+                next(d, 4);
+            }
             return d.hold("SelectorContested", format!("the origin is kept warm: {message}"));
         }
         // Nobody will correct a selector any more: the next sync finds pods.
         return finish(d);
     }
-    if guard::was_contested(d) {
-        // The time of the hold is not time in which the old arm was being scaled.
-        next(d, 4);
+    if settling.step == 4 {
+        // What held it until now is not time in which the old arm was being scaled.
+        next(d, 5);
     }
     let since = d.status.settling.as_ref().map_or(settling.since, |s| s.since);
     // Active only when it is seen to be so: at rest nobody would scale it any more. Somebody who keeps scaling it up again

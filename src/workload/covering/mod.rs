@@ -126,8 +126,10 @@ pub struct Gap {
     pub elsewhere: Option<String>,
     /// What is left out, for people.
     pub what: String,
-    /// An object that closes the gap.
+    /// An object that closes the gap: the same with another spec.
     pub add: Value,
+    /// In what it differs.
+    pub by: Value,
 }
 
 /// What is not covered, in the order of the objects.
@@ -145,7 +147,14 @@ pub fn gaps(covers: &[Cover], served: &Served<'_>) -> Vec<Gap> {
             }?;
             let elsewhere = (cover.namespace() != served.namespace).then(|| cover.namespace().to_owned());
             let object = format!("{}/{}", cover.kind.resource()[1], cover.name());
-            Some(Gap { object, elsewhere, what, add: cover.beside(&spec) })
+            let by = match cover.kind {
+                Kind::NetworkPolicy => json!({"podSelector": selector(&served.both_slots)}),
+                Kind::PodMonitor => json!({"selector": selector(&served.both_slots)}),
+                Kind::ServiceMonitor => json!({"selector": selector(&served.candidate_selector)}),
+                Kind::BackendTlsPolicy => json!({"targetRefs": spec["targetRefs"]}),
+                Kind::DestinationRule => json!({"host": spec["host"]}),
+            };
+            Some(Gap { object, elsewhere, what, add: cover.beside(&spec), by })
         })
         .collect()
 }

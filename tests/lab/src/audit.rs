@@ -48,11 +48,15 @@ impl Audit {
     /// When the log cannot be read.
     pub fn requests(&self) -> Result<Vec<Request>> {
         let mut file = File::open(&self.path).context("could not read the audit log")?;
-        file.seek(SeekFrom::Start(self.offset))?;
-        let mut text = String::new();
-        file.read_to_string(&mut text)?;
-        let whole = text.rfind('\n').map_or(0, |end| end + 1);
-        let parsed: Result<Vec<_>> = text[..whole].lines().map(parse).collect();
+        // The mark may be in the midst of a line that was just being written; the rest of that line is of before it.
+        file.seek(SeekFrom::Start(self.offset.saturating_sub(1)))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        let first = bytes.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |end| end + 1);
+        let first = if self.offset == 0 { 0 } else { first };
+        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        let text = std::str::from_utf8(&bytes[first.min(whole)..whole])?;
+        let parsed: Result<Vec<_>> = text.lines().map(parse).collect();
         Ok(parsed?.into_iter().flatten().collect())
     }
 
@@ -135,6 +139,25 @@ fn parse(line: &str) -> Result<Option<Request>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mark_in_the_midst_of_a_line_is_none_of_it() {
+        let line = |user: &str| {
+            format!(r#"{{"stage":"ResponseComplete","verb":"get","user":{{"username":"{user}"}}}}"#) + "\n"
+        };
+        let path = std::env::temp_dir().join(format!("audit-mark-{}", std::process::id()));
+        let (before, half) = (line("a"), line("b"));
+        for written in [before.clone(), before.clone() + &half[..20]] {
+            std::fs::write(&path, &written).unwrap();
+            let audit = Audit::from_now(path.clone()).unwrap();
+            let rest = (before.clone() + &half)[written.len()..].to_owned();
+            std::fs::write(&path, written.clone() + &rest + &line("c") + &half[..9]).unwrap();
+            let users: Vec<String> = audit.requests().unwrap().into_iter().map(|one| one.user).collect();
+            let expected: &[&str] = if written == before { &["b", "c"] } else { &["c"] };
+            assert_eq!(users, expected);
+        }
+        std::fs::remove_file(&path).unwrap();
+    }
 
     #[test]
     fn a_request_counts_once_and_for_the_user_whose_rights_it_had() {

@@ -120,7 +120,7 @@ async fn uncovered(space: &Space<'_>, object: &str) -> Result<String> {
 
 /// The object that the message says to add for another.
 fn added(message: &str, object: &str) -> Result<Value> {
-    let of_it = message.split_once(object).context("the object is not in the message")?.1;
+    let of_it = message.split_once(&format!(". {object}: ")).context("the object is not in the message")?.1;
     let text = of_it.split_once("; add ").context("nothing to add")?.1;
     let mut read = serde_json::Deserializer::from_str(text).into_iter::<Value>();
     Ok(read.next().context("no object")??)
