@@ -58,8 +58,8 @@
 //! | --- | --- |
 //! | [`api`] | what users write and read: the three kinds, their limits and words |
 //! | [`registry`] | rules about versions: identity, stage |
-//! | [`workload`] | slots: template, labels, Services, capacity |
-//! | [`traffic`] | edits of the route and of a selector |
+//! | [`workload`] | slots: template, labels, Services, capacity; companions (autoscaler, budget); what covers the origin only |
+//! | [`traffic`] | edits of the route, of a selector and of what guards it |
 //! | [`analysis`] | numbers: from raw counter samples to a verdict that stays valid at every look |
 //! | [`rollout`] | the state machine: one file for each phase, and what phases share |
 //! | `simulate` | a world in memory in which scripts run the state machine |
