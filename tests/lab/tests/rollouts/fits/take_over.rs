@@ -118,12 +118,7 @@ pub async fn the_namespace_deleted_in_mid_canary(world: &World) -> Result<()> {
 pub async fn a_second_rollout_shares_the_route(world: &World) -> Result<()> {
     let space = Space::new(world, "tshared").await?;
     // Predictions go to one model, feedback to another.
-    for kind in ["Deployment", "Service"] {
-        let text = space.document(kind)?.replace("name: digits\n", "name: other\n");
-        let text = text.replace("app: digits}", "app: other}");
-        space.world.applier.apply(&text, "team").await?;
-    }
-    space.wait_ready("other", 2).await?;
+    another(&space, "other").await?;
     let rule = |path: &str, names: &[&str]| {
         let backends: Vec<Value> = names.iter().map(|name| json!({"name": name, "port": 80})).collect();
         json!({"matches": [{"path": {"type": "PathPrefix", "value": path}}], "backendRefs": backends})
@@ -207,12 +202,7 @@ pub async fn services_with_several_ports_and_headless(world: &World) -> Result<(
 /// rest stays, and at rest the route is as the user wrote it.
 pub async fn a_route_with_sixteen_rules(world: &World) -> Result<()> {
     let space = Space::new(world, "tsixteen").await?;
-    for kind in ["Deployment", "Service"] {
-        let text = space.document(kind)?.replace("name: digits\n", "name: extra\n");
-        let text = text.replace("app: digits}", "app: extra}");
-        space.world.applier.apply(&text, "team").await?;
-    }
-    space.wait_ready("extra", 2).await?;
+    another(&space, "extra").await?;
     let rules: Vec<Value> = (1..=15).map(tenant).chain([last()]).collect();
     let space = space.with_rules(json!(rules)).await?;
     let mut rollout = manifests::rollout(&space.namespace);
@@ -249,6 +239,16 @@ pub async fn a_route_with_sixteen_rules(world: &World) -> Result<()> {
         "each rule split by its own weights, filters and other backends kept; at rest as the user wrote it";
     space.measured(PART, "sixteen rules, filters, other backends", Some(&report), None, end)?;
     space.done().await
+}
+
+/// The same Deployment and Service once more, under another name.
+async fn another(space: &Space<'_>, name: &str) -> Result<()> {
+    for kind in ["Deployment", "Service"] {
+        let text = space.document(kind)?.replace("name: digits\n", &format!("name: {name}\n"));
+        let text = text.replace("app: digits}", &format!("app: {name}}}"));
+        space.world.applier.apply(&text, "team").await?;
+    }
+    space.wait_ready(name, 2).await
 }
 
 /// A rule for one tenant: a filter, and three quarters of the traffic.
