@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use kube::api::ListParams;
-use kube::core::ApiResource;
 use kube::{Api, Client};
 
-use super::raw::Raw;
+use super::raw::{self, Raw};
 use crate::rollout::observed::Covering;
 use crate::workload::covering::{Cover, Kind};
 
@@ -58,13 +57,7 @@ impl Covers {
         namespace: &str,
     ) -> Result<Option<Vec<Cover>>, String> {
         let [group, name, plural] = kind.resource();
-        let resource = ApiResource {
-            group: group.into(),
-            version: version.into(),
-            api_version: format!("{group}/{version}"),
-            kind: name.into(),
-            plural: plural.into(),
-        };
+        let resource = raw::resource(group, version, name, plural);
         let api: Api<Raw> = match self.everywhere {
             true => Api::all_with(self.client.clone(), &resource),
             false => Api::namespaced_with(self.client.clone(), namespace, &resource),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use kube::core::ApiResource;
 
-use super::raw::Raw;
+use super::raw::{self, Raw};
 use super::shelf::Key;
 use super::store::{Changed, Progress, Store};
 use super::topics;
@@ -93,13 +93,7 @@ fn kind(name: &str) -> ApiResource {
         Some(stem) => format!("{stem}policies"),
         None => format!("{plural}s"),
     };
-    ApiResource {
-        group: "admissionregistration.k8s.io".into(),
-        version: "v1".into(),
-        api_version: "admissionregistration.k8s.io/v1".into(),
-        kind: name.into(),
-        plural,
-    }
+    raw::resource("admissionregistration.k8s.io", "v1", name, &plural)
 }
 
 impl Progress {

@@ -86,14 +86,19 @@ impl Resource for Raw {
     }
 }
 
-fn gateway_api(kind: &str, plural: &str) -> ApiResource {
+/// A kind, by its API group, version, name and plural.
+pub fn resource(group: &str, version: &str, kind: &str, plural: &str) -> ApiResource {
     ApiResource {
-        group: "gateway.networking.k8s.io".into(),
-        version: "v1".into(),
-        api_version: "gateway.networking.k8s.io/v1".into(),
+        group: group.into(),
+        version: version.into(),
+        api_version: format!("{group}/{version}"),
         kind: kind.into(),
         plural: plural.into(),
     }
+}
+
+fn gateway_api(kind: &str, plural: &str) -> ApiResource {
+    resource("gateway.networking.k8s.io", "v1", kind, plural)
 }
 
 /// `HTTPRoute`.
@@ -114,13 +119,7 @@ pub fn gateway_class() -> ApiResource {
 /// The kind of a slot's companion.
 pub fn companion(kind: Kind) -> ApiResource {
     let (group, version) = kind.api_version().split_once('/').unwrap_or_default();
-    ApiResource {
-        group: group.into(),
-        version: version.into(),
-        api_version: kind.api_version().into(),
-        kind: kind.as_str().into(),
-        plural: kind.resource().into(),
-    }
+    resource(group, version, kind.as_str(), kind.resource())
 }
 
 #[cfg(test)]

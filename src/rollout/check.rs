@@ -170,7 +170,6 @@ fn ours(obs: &Observed, action: &Action) -> Result<(), Violation> {
         | Action::PatchGuard { .. }
         | Action::DeleteGuard { .. }
         | Action::DeleteService { .. }
-//@@END
         | Action::DeleteRoute { .. }
         | Action::SetFinalizers(_)
         | Action::Scale { .. }

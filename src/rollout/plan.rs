@@ -28,15 +28,28 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// In its phase no share is given to a candidate: what the route is written for is traffic to stable.
+    fn to_stable(&self) -> bool {
+        match self.status.phase {
+            Some(Phase::Preparing | Phase::Shadow | Phase::Canary | Phase::Watching) => false,
+            Some(
+                Phase::Pending
+                | Phase::Settling
+                | Phase::Active
+                | Phase::RollingBack
+                | Phase::RolledBack
+                | Phase::Deleting,
+            )
+            | None => true,
+        }
+    }
+
     /// Whether the other actions are carried out although this one failed. The guard of the selectors keeps what is so already,
     /// and companions do while no share is given by them: the failure is told and tried again, and nothing waits for it.
     pub fn goes_on_without(&self, action: &Action) -> bool {
         match action {
             Action::CreateGuard(_) | Action::PatchGuard { .. } | Action::DeleteGuard { .. } => true,
-            Action::CreateCompanion { .. } | Action::PatchCompanion { .. } => !matches!(
-                self.status.phase,
-                Some(Phase::Preparing | Phase::Shadow | Phase::Canary | Phase::Watching)
-            ),
+            Action::CreateCompanion { .. } | Action::PatchCompanion { .. } => self.to_stable(),
             Action::SetFinalizers(_)
             | Action::CreateDeployment(_)
             | Action::ReplaceDeployment(_)
@@ -58,20 +71,8 @@ impl Plan {
     /// it; everything else could be unsafe without what was to be done before it, would be taken for somebody else's work
     /// by the next pass, or would end a decision that no status knows of.
     pub fn goes_on_with(&self, action: &Action) -> bool {
-        let to_stable = match self.status.phase {
-            Some(Phase::Preparing | Phase::Shadow | Phase::Canary | Phase::Watching) => false,
-            Some(
-                Phase::Pending
-                | Phase::Settling
-                | Phase::Active
-                | Phase::RollingBack
-                | Phase::RolledBack
-                | Phase::Deleting,
-            )
-            | None => true,
-        };
         let may = match action {
-            Action::PatchRoute { .. } => to_stable,
+            Action::PatchRoute { .. } => self.to_stable(),
             Action::PatchService { .. } => true,
             Action::Scale { replicas, .. } => *replicas > 0,
             Action::SetFinalizers(_)
