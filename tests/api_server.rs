@@ -32,7 +32,7 @@ use understudy::controller::carry_out::{Done, carry_out};
 use understudy::controller::{Context, Error, Memory, Next};
 use understudy::measure::Sources;
 use understudy::rollout::observed::SelectorPolicy;
-use understudy::rollout::{Action, Observed, Plan};
+use understudy::rollout::{Action, Observed, OwnWrites, Plan};
 use understudy::telemetry::Metrics;
 
 const ROLLOUT: &str = "/apis/understudy.dev/v1alpha1/namespaces/shop/modelrollouts/m";
@@ -122,6 +122,7 @@ impl World {
             warm_route: None,
             gateways: Vec::new(),
             route_written_at: None,
+            own_writes: OwnWrites::default(),
             failed_write: None,
             watch_failing: None,
             autoscalers: Vec::new(),

@@ -18,7 +18,7 @@ use super::store::Store;
 use super::stores::Stores;
 use crate::api::{ModelRollout, keys};
 use crate::rollout::Action;
-use crate::workload::companions::{self, Kind};
+use crate::workload::companions::Kind;
 
 /// Writes to the API server. What the server answers is put into the stores, so the next pass sees it.
 #[derive(Clone)]
@@ -167,24 +167,7 @@ pub fn what(rollout: &Key, action: &Action) -> String {
 fn object_name(rollout: &str, action: &Action) -> String {
     match action {
         Action::SetFinalizers(_) => rollout.to_owned(),
-        Action::CreateDeployment(d) | Action::ReplaceDeployment(d) => {
-            d.metadata.name.clone().unwrap_or_default()
-        }
-        Action::CreateService(s) => s.metadata.name.clone().unwrap_or_default(),
-        Action::CreateGuard(g) => g.metadata.name.clone().unwrap_or_default(),
-        Action::CreateRoute(v) => v["metadata"]["name"].as_str().unwrap_or_default().to_owned(),
-        Action::CreateCompanion { object, .. } => companions::name(object).to_owned(),
-        Action::Scale { deployment, .. } => deployment.clone(),
-        Action::DeleteDeployment { name, .. }
-        | Action::PatchService { name, .. }
-        | Action::DeleteService { name, .. }
-        | Action::PatchRoute { name, .. }
-        | Action::PatchGuard { name, .. }
-        | Action::DeleteGuard { name, .. }
-        | Action::DeleteRoute { name, .. }
-        | Action::PatchCompanion { name, .. }
-        | Action::DeleteCompanion { name, .. }
-        | Action::RecordOutcome { name, .. } => name.clone(),
+        other => other.object().to_owned(),
     }
 }
 

@@ -111,11 +111,13 @@ impl Pass<'_> {
             self.confirmed = true;
             self.rollout = written;
         }
-        if is_users_route(self.observed, action) {
-            let at = Utc::now();
-            let key = Key::of(&self.observed.rollout.metadata);
-            self.ctx.memory.note(&key, |m| m.route_written_at = Some(at));
-        }
+        let (at, key) = (Utc::now(), Key::of(&self.observed.rollout.metadata));
+        self.ctx.memory.note(&key, |m| {
+            m.own_writes.note(action, at);
+            if is_users_route(self.observed, action) {
+                m.route_written_at = Some(at);
+            }
+        });
         Ok(())
     }
 }

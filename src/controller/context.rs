@@ -10,8 +10,8 @@ use crate::cluster::events::Events;
 use crate::cluster::shelf::Key;
 use crate::cluster::{Covers, Stores, Writer};
 use crate::measure::Sources;
-use crate::rollout::Plan;
 use crate::rollout::observed::{Covering, FailedWrite};
+use crate::rollout::{OwnWrites, Plan};
 use crate::telemetry::Metrics;
 
 /// What every pass needs.
@@ -54,6 +54,8 @@ pub struct Remembered {
     pub route_written_at: Option<DateTime<Utc>>,
     /// The last failure that was told as an Event, so that it is told once.
     pub told: Option<String>,
+    /// Writes of the last minute: which of them somebody undoes each time.
+    pub own_writes: OwnWrites,
     /// The write that the last pass failed with.
     pub failed_write: Option<FailedWrite>,
     /// When the last plan wanted another look, however its writes went.

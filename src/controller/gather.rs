@@ -78,6 +78,7 @@ pub fn gather(ctx: &Context, key: &Key, now: DateTime<Utc>) -> Option<Observed> 
         route,
         warm_route: warm.map(|r| r.value.clone()),
         route_written_at: remembered.route_written_at,
+        own_writes: remembered.own_writes,
         failed_write: remembered.failed_write,
         watch_failing: watch_failing(stores, namespace, now),
         autoscalers: autoscalers(stores, namespace, &origin_name),

@@ -61,12 +61,15 @@ pub fn keep(d: &mut Draft<'_>) {
     };
     unread(d);
     shared(d);
+    several(d);
     let before = d.actions.len();
-    put_right(d, &roles);
     if raises_share(d) {
         // The pods that a share needs are held before it is given.
+        d.at_once(|d| put_right(d, &roles));
         let made = d.actions.len() - before;
         d.actions.rotate_right(made);
+    } else {
+        put_right(d, &roles);
     }
 }
 
@@ -95,10 +98,11 @@ fn taken(d: &mut Draft<'_>, kind: Kind, name: &str) {
 /// so, as observed.
 pub fn leave(d: &mut Draft<'_>) -> bool {
     let active = world::active_slot(&d.status);
-    let before = d.actions.len();
+    let (before, held_back) = (d.actions.len(), d.held_back());
     put_right(d, &Roles { active, held: 0, candidate: None, promoted: false, old: None });
     // What is only to be renewed is tried, and not waited for: somebody may refuse it for ever.
-    !d.actions[before..].iter().any(|action| matches!(action, Action::DeleteCompanion { .. }))
+    let going = d.actions[before..].iter().any(|action| matches!(action, Action::DeleteCompanion { .. }));
+    !going && d.held_back() == held_back
 }
 
 fn raises_share(d: &Draft<'_>) -> bool {
@@ -149,9 +153,8 @@ fn wanted_scaler(d: &Draft<'_>, roles: &Roles, of: &For<'_>) -> Wanted {
 /// A budget is there from the promotion on. A candidate that is being taken away keeps its own until it is gone.
 fn wanted_budget(d: &Draft<'_>, roles: &Roles, of: &For<'_>) -> Wanted {
     let Some(origin) = &d.obs.origin else { return Wanted::AsItIs };
-    let pods = pod_template_labels(origin);
-    let own: Vec<Value> = d.obs.budgets.iter().filter(|pdb| !counts_both(d, pdb)).cloned().collect();
-    let Some(user) = budget::of(&pods, &own) else { return Wanted::Gone };
+    let own = own_budgets(d);
+    let Some(user) = budget::of(&pod_template_labels(origin), &own) else { return Wanted::Gone };
     if d.obs.deployment(of.slot).is_none() {
         return Wanted::Gone;
     }
@@ -168,7 +171,9 @@ fn make_so(d: &mut Draft<'_>, kind: Kind, slot: Slot, wanted: Wanted) {
     let ours = |d: &Draft<'_>, o: &Value| selectors::owned_or_orphaned(d, &companions::meta(o));
     let going = |o: &Value| !o["metadata"]["deletionTimestamp"].is_null();
     match (wanted, found) {
-        (Wanted::There(wanted), None) => d.act(Action::CreateCompanion { kind, object: wanted }),
+        (Wanted::There(wanted), None) => {
+            d.act(Action::CreateCompanion { kind, object: wanted });
+        }
         (Wanted::There(wanted), Some(found)) if ours(d, &found) => {
             if let Some(edit) = companion::renew(&found, &wanted).filter(|_| !going(&found)) {
                 let what = described(kind, &wanted);
@@ -206,6 +211,39 @@ fn counts_both(d: &Draft<'_>, pdb: &Value) -> bool {
         && Slot::OURS.into_iter().any(|s| budget::counts(pdb, &slot(s)))
 }
 
+/// The budgets that do not count both arms' pods.
+fn own_budgets(d: &Draft<'_>) -> Vec<Value> {
+    d.obs.budgets.iter().filter(|pdb| !counts_both(d, pdb)).cloned().collect()
+}
+
+/// Several of a kind over the origin: Kubernetes works with none of them, and the slots get a copy of one.
+fn several(d: &mut Draft<'_>) {
+    let deployment = d.spec().workload.deployment.clone();
+    let own = own_budgets(d);
+    let budgets = d.obs.origin.as_ref().map(|o| budget::all_of(&pod_template_labels(o), &own));
+    let found = [
+        (Kind::Autoscaler, autoscaler::all_of(&deployment, &d.obs.autoscalers), "scale"),
+        (Kind::Budget, budgets.unwrap_or_default(), "count the pods of"),
+    ];
+    for (kind, all, does) in found {
+        let names: Vec<&str> = all.into_iter().map(companions::name).collect();
+        let [first, _, ..] = names.as_slice() else { continue };
+        let then = match kind {
+            Kind::Autoscaler => "Kubernetes scales by none of them (AmbiguousSelector)",
+            Kind::Budget => "Kubernetes refuses to evict a pod that several count",
+        };
+        d.warn(
+            "CompanionsSeveral",
+            format!(
+                "{}s {} {does} Deployment {deployment}: {then}, and the slots get copies of {first}, the first by name; keep one \
+                 of them",
+                kind.as_str(),
+                names.join(", ")
+            ),
+        );
+    }
+}
+
 /// One budget over both arms lets a drain take all pods of one of them. A copy beside it would make evictions impossible:
 /// the API refuses them for a pod with two budgets.
 fn shared(d: &mut Draft<'_>) {
@@ -240,5 +278,55 @@ fn unread(d: &mut Draft<'_>) {
                 unread.kind, unread.why
             ),
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::several;
+    use crate::api::ModelRollout;
+    use crate::rollout::{Draft, Observed};
+
+    fn warned(autoscalers: Vec<Value>, budgets: Vec<Value>) -> Vec<String> {
+        let rollout: ModelRollout = serde_json::from_value(json!({
+            "metadata": { "name": "m", "namespace": "shop", "uid": "u" },
+            "spec": { "model": "m", "version": "1", "workload": { "deployment": "m", "container": "c" }, "traffic": { "service": "m" } },
+        }))
+        .unwrap();
+        let origin = json!({ "metadata": { "name": "m" }, "spec": {
+            "selector": {}, "template": { "metadata": { "labels": { "app": "m" } } } } });
+        let now = chrono::DateTime::from_timestamp(1_767_261_600, 0).unwrap();
+        let obs = Observed {
+            autoscalers,
+            budgets,
+            origin: Some(serde_json::from_value(origin).unwrap()),
+            ..Observed::only(rollout, now)
+        };
+        let mut d = Draft::new(&obs);
+        several(&mut d);
+        d.warnings.into_iter().map(|w| format!("{}: {}", w.reason, w.message)).collect()
+    }
+
+    #[test]
+    fn several_of_a_kind_are_all_named_with_the_one_that_is_followed() {
+        let hpa = |name: &str, target: &str| {
+            json!({ "metadata": { "name": name },
+                "spec": { "scaleTargetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": target } } })
+        };
+        let pdb = |name: &str, app: &str| json!({ "metadata": { "name": name }, "spec": { "selector": { "matchLabels": { "app": app } } } });
+        let one = vec![hpa("b", "m"), hpa("a", "other")];
+        assert!(warned(one, vec![pdb("q", "m"), pdb("p", "other")]).is_empty());
+        let said =
+            warned(vec![hpa("b", "m"), hpa("a", "m")], vec![pdb("q", "m"), pdb("p", "m"), pdb("r", "m")]);
+        assert_eq!(said.len(), 2);
+        assert!(
+            said[0].starts_with("CompanionsSeveral: HorizontalPodAutoscalers a, b scale Deployment m:"),
+            "{said:?}"
+        );
+        assert!(said[0].contains("copies of a,"), "{said:?}");
+        assert!(said[1].starts_with("CompanionsSeveral: PodDisruptionBudgets p, q, r count"), "{said:?}");
+        assert!(said[1].contains("copies of p,"), "{said:?}");
     }
 }

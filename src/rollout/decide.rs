@@ -7,7 +7,7 @@ use super::phases::{
 };
 use super::{
     Action, Draft, Observed, Plan, adoption, companions, conditions, decisions, guard as selector_guard,
-    refused, route, selectors, unseen, world,
+    marks, pace, refused, route, selectors, unseen, world,
 };
 
 /// Decides what is to be done now. Pure: the same world gives the same plan.
@@ -42,6 +42,7 @@ fn pass(d: &mut Draft<'_>) {
     }
     // Last, so that they are for the roles and needs that this pass has decided.
     companions::keep(d);
+    marks::keep(d);
 }
 
 fn phase(d: &mut Draft<'_>) {
@@ -105,6 +106,7 @@ fn report(d: &mut Draft<'_>) {
     if d.status.adoption.is_some() {
         route::report(d);
     }
+    pace::report(d);
     refused::report(d);
     conditions::report(d);
 }

@@ -5,7 +5,7 @@ use chrono::{DateTime, Duration, Utc};
 use crate::api::condition::{self, ConditionType, Finding};
 use crate::api::{HistoryEntry, ModelRolloutSpec, ModelRolloutStatus, Phase};
 
-use super::{Action, Event, Observed, Plan};
+use super::{Action, Event, Observed, Plan, pace};
 
 /// Entries of the rings in status.
 pub const RING: usize = 20;
@@ -29,6 +29,8 @@ pub struct Draft<'a> {
     waits: Vec<String>,
     wake: Option<Duration>,
     urgent: bool,
+    held_back: usize,
+    unpaced: bool,
 }
 
 impl<'a> Draft<'a> {
@@ -45,6 +47,8 @@ impl<'a> Draft<'a> {
             waits: Vec::new(),
             wake: None,
             urgent: false,
+            held_back: 0,
+            unpaced: false,
         }
     }
 
@@ -63,16 +67,34 @@ impl<'a> Draft<'a> {
         self.status.phase.unwrap_or(Phase::Pending)
     }
 
-    /// Adds an action.
-    pub fn act(&mut self, action: Action) {
+    /// Adds an action, unless somebody undoes it each time and its pause is not over. True when it was added.
+    pub fn act(&mut self, action: Action) -> bool {
+        if let Some(due) = pace::due(self, &action).filter(|_| !self.unpaced) {
+            self.held_back += 1;
+            self.wake_at(due);
+            return false;
+        }
         self.actions.push(action);
+        true
     }
 
     /// Adds an action that several steps of one pass may ask for.
     pub fn act_once(&mut self, action: Action) {
         if !self.actions.contains(&action) {
-            self.actions.push(action);
+            self.act(action);
         }
+    }
+
+    /// What `f` adds waits for no pause: something that is done in this pass depends on it.
+    pub fn at_once(&mut self, f: impl FnOnce(&mut Self)) {
+        self.unpaced = true;
+        f(self);
+        self.unpaced = false;
+    }
+
+    /// Actions of this pass that wait for their pause.
+    pub fn held_back(&self) -> usize {
+        self.held_back
     }
 
     /// Whether this pass already makes that Deployment.
@@ -82,6 +104,13 @@ impl<'a> Draft<'a> {
             _ => false,
         };
         self.actions.iter().any(name)
+    }
+
+    /// Whether this pass already writes that Deployment.
+    pub fn writes_deployment(&self, deployment: &str) -> bool {
+        let writes =
+            |a: &Action| a.verb_and_resource().1.starts_with("deployments") && a.object() == deployment;
+        self.actions.iter().any(writes)
     }
 
     /// The actions bring traffic back: they do not wait for the status write.

@@ -53,16 +53,14 @@ pub fn recreate(d: &mut Draft<'_>, slot: Slot, replicas: i32) {
     if d.creates(&name) {
         return;
     }
-    d.event(
-        true,
-        "SlotRecreated",
-        format!("Deployment {name} of the active version was gone; it is made again"),
-    );
     // In one write: cut in two, it could be left at 0, where an autoscaler does nothing.
     if let Some(spec) = &mut made.spec {
         spec.replicas = Some(replicas);
     }
-    d.act(Action::CreateDeployment(Box::new(made)));
+    if d.act(Action::CreateDeployment(Box::new(made))) {
+        let message = format!("Deployment {name} of the active version was gone; it is made again");
+        d.event(true, "SlotRecreated", message);
+    }
     if let Some(a) = &mut d.status.active {
         a.template_hash = target.template_hash;
     }

@@ -16,7 +16,9 @@ mod draft;
 mod evidence;
 mod expedite;
 mod guard;
+mod marks;
 pub mod observed;
+mod pace;
 mod phases;
 pub mod plan;
 pub mod questions;
@@ -32,6 +34,7 @@ pub mod world;
 pub use check::{Violation, check, may_follow};
 pub use decide::decide;
 pub use observed::Observed;
+pub use pace::OwnWrites;
 pub use plan::{Action, Event, Plan};
 pub use questions::{Answer, Answers, Question, questions};
 

@@ -12,6 +12,7 @@ use crate::traffic::mirror::GatewayFacts;
 use crate::workload::companions::Kind;
 use crate::workload::covering::Cover;
 
+use super::pace::OwnWrites;
 use super::questions::Answers;
 
 /// The world of one rollout at one moment. Reads may lag behind our own writes; `decide` is safe on stale input.
@@ -63,6 +64,8 @@ pub struct Observed {
     pub gateways: Vec<GatewayFacts>,
     /// When the API server answered our last write of the user's route, as far as this process knows.
     pub route_written_at: Option<DateTime<Utc>>,
+    /// Our own writes of the last minute, as far as this process knows.
+    pub own_writes: OwnWrites,
     /// A write that the API server did not take, until a pass has written all that it wanted.
     pub failed_write: Option<FailedWrite>,
     /// A watch that has failed for long: what is known of its kind may be out of date.
@@ -265,5 +268,44 @@ impl Observed {
     /// The pods of a slot in which something runs or may still run.
     pub fn living_pods_of(&self, slot: Slot) -> impl Iterator<Item = &PodFacts> {
         self.pods_of(slot).filter(|p| !p.ended)
+    }
+}
+
+#[cfg(test)]
+impl Observed {
+    /// A world in which there is only the rollout, for tests.
+    pub fn only(rollout: ModelRollout, now: DateTime<Utc>) -> Self {
+        Self {
+            now,
+            rollout,
+            namespace_terminating: false,
+            rival: None,
+            older_services: BTreeMap::new(),
+            rollout_uids: BTreeSet::new(),
+            versions: Vec::new(),
+            decisions: Vec::new(),
+            origin: None,
+            slots: BTreeMap::new(),
+            services: Vec::new(),
+            other_pod_labels: Vec::new(),
+            covering: None,
+            claims: BTreeMap::new(),
+            endpoints: BTreeMap::new(),
+            pods: Vec::new(),
+            no_gateway_api: false,
+            guard: None,
+            selector_policy: SelectorPolicy::InForce(SelectorGuard::None),
+            route: None,
+            warm_route: None,
+            gateways: Vec::new(),
+            route_written_at: None,
+            own_writes: OwnWrites::default(),
+            failed_write: None,
+            watch_failing: None,
+            autoscalers: Vec::new(),
+            budgets: Vec::new(),
+            unread: Vec::new(),
+            answers: Answers::default(),
+        }
     }
 }

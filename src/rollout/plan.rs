@@ -234,6 +234,30 @@ impl Action {
         }
     }
 
+    /// Name of the object that it writes; empty for the rollout itself.
+    pub fn object(&self) -> &str {
+        match self {
+            Self::SetFinalizers(_) => "",
+            Self::CreateDeployment(d) | Self::ReplaceDeployment(d) => {
+                d.metadata.name.as_deref().unwrap_or_default()
+            }
+            Self::CreateService(s) => s.metadata.name.as_deref().unwrap_or_default(),
+            Self::CreateGuard(g) => g.metadata.name.as_deref().unwrap_or_default(),
+            Self::CreateRoute(object) | Self::CreateCompanion { object, .. } => companions::name(object),
+            Self::Scale { deployment, .. } => deployment,
+            Self::DeleteDeployment { name, .. }
+            | Self::PatchService { name, .. }
+            | Self::DeleteService { name, .. }
+            | Self::PatchRoute { name, .. }
+            | Self::PatchGuard { name, .. }
+            | Self::DeleteGuard { name, .. }
+            | Self::DeleteRoute { name, .. }
+            | Self::PatchCompanion { name, .. }
+            | Self::DeleteCompanion { name, .. }
+            | Self::RecordOutcome { name, .. } => name,
+        }
+    }
+
     /// Whether the act cannot be taken back by the next pass: the rollout is read once more, from the API server itself,
     /// before it.
     pub fn irreversible(&self) -> bool {

@@ -8,7 +8,8 @@ use crate::workload::{labels, services};
 
 use super::{Action, Draft, guard, world};
 
-/// The edit that brings a following Service to a slot. Who owns its selector now is remembered with the intent.
+/// The edit that brings a following Service to a slot. Who owns its selector now is remembered with the intent. True when
+/// there is something to write, and it is.
 fn turn(d: &mut Draft<'_>, name: &str, slot: Slot, what: &str) -> bool {
     let (Some(service), Some(adoption)) = (d.obs.service(name), &mut d.status.adoption) else { return false };
     let Some(at) = adoption.services.iter().position(|s| s.name == name) else { return false };
@@ -16,8 +17,7 @@ fn turn(d: &mut Draft<'_>, name: &str, slot: Slot, what: &str) -> bool {
     let Some(edit) = selector::selector_edit(service, &wanted) else { return false };
     let original = &mut adoption.services[at];
     original.owners = selector::owners(service, &original.owners);
-    d.act(Action::PatchService { name: name.to_owned(), patch: edit.patch, what: what.to_owned() });
-    true
+    d.act(Action::PatchService { name: name.to_owned(), patch: edit.patch, what: what.to_owned() })
 }
 
 /// While the Services select the origin, their selectors belong to whoever wrote them, as before the first edit.

@@ -19,6 +19,8 @@ pub enum Deed {
     Autoscaler(i64, i64),
     /// `autoscaler NAME FIELD N`: somebody writes `minReplicas` or `maxReplicas`.
     Bound(String, String, i64),
+    /// `autoscaler second NAME` and `budget second NAME`: one more of the user's that does the same as the first.
+    Second(Kind, String),
     /// `budget create own|broad`: the user's, for the origin's pods, or for those of its whole team.
     Budget(String),
     /// `budget NAME least N`: somebody writes `minAvailable`.
@@ -40,6 +42,8 @@ impl Deed {
             ["autoscaler", "create", min, max] => {
                 number(min).and_then(|min| Ok(Self::Autoscaler(min, number(max)?)))
             }
+            ["autoscaler", "second", name] => Ok(Self::Second(Kind::Autoscaler, own(name))),
+            ["budget", "second", name] => Ok(Self::Second(Kind::Budget, own(name))),
             ["autoscaler", name, "delete"] => Ok(Self::Delete(Kind::Autoscaler, own(name))),
             ["autoscaler", name, field @ ("minReplicas" | "maxReplicas"), n] => {
                 number(n).map(|n| Self::Bound(own(name), own(field), n))
@@ -71,6 +75,12 @@ pub fn perform(world: &mut World, deed: &Deed) {
         Deed::Least(name, n) => edit(world, Kind::Budget, name, |spec| {
             *spec = json!({ "minAvailable": n, "selector": spec["selector"] });
         }),
+        Deed::Second(kind, name) => {
+            let Some(first) = world.objects.companions.get(&(*kind, NAME.to_owned())) else { return };
+            let mut second = Value::clone(first);
+            second["metadata"] = json!({ "name": name });
+            put_new(world, *kind, &second);
+        }
         Deed::Delete(kind, name) => {
             world.next_version();
             world.objects.companions.remove(&(*kind, name.clone()));

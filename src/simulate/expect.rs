@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use crate::api::condition::{self, ConditionType};
-use crate::api::{ModelRollout, ModelRolloutStatus};
+use crate::api::{ModelRollout, ModelRolloutStatus, keys};
 
 use super::check::share;
-use super::world::{NAME, World};
+use super::world::{NAME, World, written};
 use crate::workload::companions::Kind;
 
 /// Something that is so or not.
@@ -49,6 +49,8 @@ pub enum Expectation {
     Event(String),
     /// `served-at-most V N`: requests that clients had from a version.
     ServedAtMost(String, u64),
+    /// `written-at-most RESOURCE NAME N`: writes of an object by the operator.
+    WrittenAtMost(String, String, u64),
     /// `served V`: it got a request at least once.
     Served(String),
     /// `services SLOT`: the user's Services select it.
@@ -57,6 +59,8 @@ pub enum Expectation {
     Endpoints(String),
     /// `selector-guard Mutating|Validating|None`: as status says it.
     SelectorGuard(String),
+    /// `annotated DEPLOYMENT VERSION`: it says that this version is in it.
+    Annotated(String, String),
     /// `lost`: requests failed that no version failed.
     Lost,
     /// `rollout NAME reason R`: of another rollout.
@@ -91,10 +95,15 @@ impl Expectation {
             ["served-at-most", v, n] => {
                 Self::ServedAtMost(own(v), n.parse().map_err(|_| format!("{n} is no number"))?)
             }
+            ["written-at-most", resource, name, n] => {
+                let n = n.parse().map_err(|_| format!("{n} is no number"))?;
+                Self::WrittenAtMost(own(resource), own(name), n)
+            }
             ["served", v] => Self::Served(own(v)),
             ["services", slot] => Self::Services(own(slot)),
             ["endpoints", name] => Self::Endpoints(own(name)),
             ["selector-guard", word] => Self::SelectorGuard(own(word)),
+            ["annotated", name, v] => Self::Annotated(own(name), own(v)),
             ["lost"] => Self::Lost,
             _ => return Err(format!("nothing that can be expected: {}", words.join(" "))),
         })
@@ -144,6 +153,9 @@ impl Expectation {
             Self::Outcome(action, outcome) => outcome_of(world, action).as_deref() == Some(outcome),
             Self::Event(r) => told.contains(r),
             Self::ServedAtMost(v, n) => world.ledger.served.get(v).map_or(0, |s| s.requests) <= *n,
+            Self::WrittenAtMost(resource, name, n) => {
+                world.tally.get(&written(resource, name)).copied().unwrap_or(0) <= *n
+            }
             Self::Served(v) => world.ledger.served.get(v).is_some_and(|s| s.requests > 0),
             Self::Services(slot) => {
                 let deployment = if slot == "origin" { NAME.to_owned() } else { format!("{NAME}-{slot}") };
@@ -153,6 +165,11 @@ impl Expectation {
             Self::Endpoints(name) => !super::network::ready(world, name).is_empty(),
             Self::SelectorGuard(word) => {
                 status.selector_guard.map_or("unknown".to_owned(), |g| format!("{g:?}")) == *word
+            }
+            Self::Annotated(name, v) => {
+                let found = world.objects.deployments.get(name);
+                let annotations = found.and_then(|d| d.metadata.annotations.as_ref());
+                annotations.and_then(|a| a.get(keys::SLOT_VERSION)).is_some_and(|is| starts(is, v))
             }
             Self::Lost => world.ledger.lost() > 0,
         }

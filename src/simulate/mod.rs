@@ -23,6 +23,7 @@ mod run;
 mod script;
 mod server;
 mod setup;
+mod slots;
 mod traffic;
 mod world;
 

@@ -8,7 +8,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 
 use crate::api::{ModelRollout, Slot};
 use crate::rollout::observed::{Covering, FailedWrite, PodFacts};
-use crate::rollout::{Action, Observed, Plan, claims, decide, questions};
+use crate::rollout::{Action, Observed, OwnWrites, Plan, claims, decide, questions};
 use crate::traffic::guard::guard_name;
 use crate::traffic::mirror::GatewayFacts;
 use crate::workload::companions::Kind;
@@ -29,6 +29,8 @@ pub struct Operator {
     pub seen: BTreeMap<String, u64>,
     /// When this process wrote the user's route.
     pub route_written_at: Option<DateTime<Utc>>,
+    /// Its writes of the last minute.
+    pub own_writes: BTreeMap<String, OwnWrites>,
     /// The write that the last pass of a rollout failed with.
     pub failed: BTreeMap<String, FailedWrite>,
     /// Until when the process is dead.
@@ -119,6 +121,7 @@ fn gather(world: &World, objects: &Objects, rollout: ModelRollout, operator: &Op
             supported_features: world.gateway.features.clone(),
         }],
         route_written_at: operator.route_written_at,
+        own_writes: operator.own_writes.get(&name).cloned().unwrap_or_default(),
         failed_write: operator.failed.get(&name).cloned(),
         watch_failing: world.watch_failing.clone(),
         autoscalers: companions::all(world, objects, Kind::Autoscaler),
@@ -163,6 +166,7 @@ pub fn carry_out(
     after: &mut dyn FnMut(&mut World, &Write) -> bool,
 ) -> Result<(), Refused> {
     let mut rollout = pass.observed.rollout.clone();
+    let name = rollout.metadata.name.clone().unwrap_or_default();
     let (mut failed, mut aside) = (None, None);
     match world.write_status(&rollout, &pass.plan.status) {
         Ok(false) => {}
@@ -195,6 +199,8 @@ pub fn carry_out(
         if matches!(action, Action::PatchRoute { name, .. } if Some(name.as_str()) == rollout.route_name()) {
             operator.route_written_at = Some(world.now);
         }
+        operator.own_writes.entry(name.clone()).or_default().note(action, world.now);
+        world.count(action);
         if matches!(action, Action::SetFinalizers(_)) {
             rollout = current(world, &rollout);
         }

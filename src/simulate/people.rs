@@ -16,6 +16,7 @@ use super::fields::{self, RULES};
 use super::guard;
 use super::script::Command;
 use super::setup::{self, json_of, typed};
+use super::slots;
 use super::world::{Behaviour, NAME, NAMESPACE, World};
 
 /// Does one thing. What belongs to the operator's process is left to the caller.
@@ -63,8 +64,7 @@ pub fn perform(world: &mut World, command: &Command) {
             let _ = world.scale(deployment, *n);
         }
         Command::Gateway(word) => gateway(world, word),
-        Command::Take(true, kind, name) => take(world, kind, name),
-        Command::Take(false, kind, name) => free(world, kind, name),
+        Command::Take(there, kind, name) => (if *there { take } else { free })(world, kind, name),
         Command::Volume(mode) => volume(world, mode),
         Command::Cover(key, value) => cover(world, key, value),
         Command::Api(None) => {
@@ -75,12 +75,13 @@ pub fn perform(world: &mut World, command: &Command) {
         Command::Api(Some(what)) => drop(world.refused_writes.insert(what.clone())),
         Command::Traffic(rate) => world.shares.route = *rate,
         Command::Companion(deed) => companions::perform(world, deed),
+        Command::Strip(name, labels) => slots::strip(world, name, *labels),
         Command::Terminate => {
             world.next_version();
             world.objects.terminating = true;
         }
         // These are about the run, not about the world.
-        Command::Kill(_) | Command::Crash(_) | Command::Allow(_) => {}
+        Command::Kill(_) | Command::Crash(_) | Command::Allow(_) | Command::Undo(_) => {}
     }
 }
 

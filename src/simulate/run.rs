@@ -51,6 +51,7 @@ pub struct Simulation {
     writes: usize,
     rests: bool,
     slack: i64,
+    undo: Option<Command>,
 }
 
 impl Simulation {
@@ -89,6 +90,7 @@ impl Simulation {
             writes: 0,
             rests: true,
             slack: 0,
+            undo: None,
         }
     }
 
@@ -220,7 +222,9 @@ impl Simulation {
     /// The operator's passes of this second, until it has nothing to do.
     fn operate(&mut self) -> Result<(), Trouble> {
         self.rests = true;
-        for _ in 0..PASSES {
+        // A process that begins anew corrects at once again what is undone each time.
+        let most = if self.world.follows { 2 * PASSES } else { PASSES };
+        for _ in 0..most {
             let due: Vec<String> =
                 operator::rollouts(&self.world).into_iter().filter(|r| self.is_due(r)).collect();
             if due.is_empty() {
@@ -254,7 +258,13 @@ impl Simulation {
         if !self.checks.found.is_empty() {
             return;
         }
+        let acts = self.acted();
         let (done, crashed) = self.carry_out(&pass);
+        if self.acted() > acts
+            && let Some(command) = self.undo.clone()
+        {
+            self.happen(&command);
+        }
         if crashed {
             let lag = self.operator.lag;
             self.operator = Operator { lag, ..Operator::default() };
@@ -281,6 +291,11 @@ impl Simulation {
             }
             Err(refused) => self.refused(rollout, &refused),
         }
+    }
+
+    /// Objects that the operator has written, counted with every write.
+    fn acted(&self) -> u64 {
+        self.world.tally.values().sum()
     }
 
     fn carry_out(&mut self, pass: &Pass) -> (Result<(), Refused>, bool) {

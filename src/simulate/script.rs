@@ -97,6 +97,10 @@ pub enum Command {
     Allow(String),
     /// Something with an autoscaler or a budget.
     Companion(Deed),
+    /// `strip DEPLOYMENT annotations|labels`: somebody takes them away.
+    Strip(String, bool),
+    /// `undo COMMAND`: somebody does it after each pass in which the operator wrote an object; `undo nothing` ends that.
+    Undo(Option<Box<Command>>),
     /// `terminate namespace`.
     Terminate,
 }
@@ -259,6 +263,8 @@ fn command(words: &[&str], text: &str) -> Result<Command, String> {
         ["api", "well"] => Command::Api(None),
         ["traffic", rate] => Command::Traffic(number(rate)?),
         ["allow", word] => Command::Allow(own(word)),
+        ["undo", "nothing"] => Command::Undo(None),
+        ["undo", rest @ ..] => Command::Undo(Some(Box::new(command(rest, text)?))),
         ["terminate", "namespace"] => Command::Terminate,
         ["decision", action, rest @ ..] => decision(action, rest)?,
         _ => return about_selectors(words),
@@ -270,7 +276,7 @@ fn json_after(text: &str, word: &str) -> Result<Value, String> {
     serde_json::from_str(rest).map_err(|e| format!("{rest} is no JSON: {e}"))
 }
 
-/// What happens to selectors and to what guards them.
+/// What happens to selectors and to what guards them, and to what marks the slots.
 fn about_selectors(words: &[&str]) -> Result<Command, String> {
     let own = |s: &&str| (*s).to_owned();
     Ok(match words {
@@ -282,6 +288,7 @@ fn about_selectors(words: &[&str]) -> Result<Command, String> {
         ["policy", word] => Command::Policy(policy(word)?),
         ["guard", "delete"] => Command::Guard(false),
         ["guard", "edit"] => Command::Guard(true),
+        ["strip", name, what @ ("annotations" | "labels")] => Command::Strip(own(name), *what == "labels"),
         ["accept", finding] => Command::Accept(own(finding)),
         _ => return Err("this says nothing that is known".to_owned()),
     })

@@ -41,6 +41,7 @@ pub fn world() -> World {
         begin,
         objects: Objects::default(),
         writes: 100,
+        tally: BTreeMap::new(),
         serial: 0,
         behaviours: BTreeMap::new(),
         gateway: Gateway::default(),

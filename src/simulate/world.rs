@@ -6,6 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Duration, Utc};
 use serde_json::Value;
 
+use crate::rollout::Action;
 use crate::rollout::observed::{SelectorPolicy, Unread, WatchFailing};
 
 use super::objects::Objects;
@@ -94,6 +95,8 @@ pub struct World {
     pub objects: Objects,
     /// Writes so far; the last resourceVersion given out.
     pub writes: u64,
+    /// Writes of the operator so far, by resource and object.
+    pub tally: BTreeMap<String, u64>,
     /// Names given out so far.
     pub serial: u64,
     /// Versions.
@@ -132,6 +135,11 @@ pub struct World {
     pub keeps_past: bool,
 }
 
+/// What writes are counted by.
+pub fn written(resource: &str, object: &str) -> String {
+    format!("{resource}/{object}")
+}
+
 impl World {
     /// How a version is.
     pub fn behaviour(&self, version: &str) -> Behaviour {
@@ -152,6 +160,11 @@ impl World {
         }
         self.writes += 1;
         self.writes.to_string()
+    }
+
+    /// The operator has carried out an action.
+    pub fn count(&mut self, action: &Action) {
+        *self.tally.entry(written(action.verb_and_resource().1, action.object())).or_default() += 1;
     }
 
     /// A number that no other object has.

@@ -113,6 +113,14 @@ fn with_fields(entry: &Value, fields: Map<String, Value>) -> Value {
     out
 }
 
+/// The foreign manager that last wrote anything of the object but its status, and when, as the API says it.
+pub(super) fn last_foreign(object: &Value) -> Option<(&str, &str)> {
+    let of_status = |e: &&Value| text(e, "subresource") == "status";
+    let foreign = entries(object).iter().filter(|e| text(e, "manager") != FIELD_MANAGER && !of_status(e));
+    // RFC 3339 in UTC to the second: the order of the texts is the order of the times.
+    foreign.map(|e| (text(e, "manager"), text(e, "time"))).max_by_key(|(_, time)| *time)
+}
+
 /// The foreign manager that last wrote the field, else the one that last wrote anything beside it; `unknown` when
 /// managedFields do not tell.
 pub(super) fn last_writer(object: &Value, path: &Path) -> String {

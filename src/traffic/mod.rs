@@ -12,11 +12,21 @@ pub mod mirror;
 pub mod selector;
 pub mod warm_route;
 
+use chrono::{DateTime, Utc};
 use json_patch::{
     AddOperation, Patch, PatchOperation, RemoveOperation, ReplaceOperation, jsonptr::PointerBuf,
 };
 use serde_json::Value;
 use thiserror::Error;
+
+/// The foreign manager that wrote anything of an object but its status last, if that was at `since` or later, as the
+/// object itself tells.
+pub fn foreign_writer(object: &Value, since: DateTime<Utc>) -> Option<&str> {
+    let (manager, time) = managed_fields::last_foreign(object)?;
+    let at = DateTime::parse_from_rfc3339(time).ok()?;
+    // Its times are cut to the second.
+    (at.timestamp() >= since.timestamp() && !manager.is_empty()).then_some(manager)
+}
 
 /// The two Services of a rollout, by which its backends are found in a route.
 #[derive(Clone, Copy, Debug)]

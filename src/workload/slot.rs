@@ -76,7 +76,7 @@ pub fn deployment(spec: &SlotSpec) -> Deployment {
             name: Some(spec.slot.deployment(origin)),
             namespace: spec.origin.metadata.namespace.clone(),
             labels: Some(labels),
-            annotations: Some(annotations(spec)),
+            annotations: Some(annotations(spec.adoption, spec.version, spec.template_hash)),
             ..ObjectMeta::default()
         },
         spec: Some(body),
@@ -84,13 +84,15 @@ pub fn deployment(spec: &SlotSpec) -> Deployment {
     }
 }
 
-fn annotations(spec: &SlotSpec) -> BTreeMap<String, String> {
+/// What is written on a slot's Deployment: the version in it, the hash of its template, and how its pods are told from the
+/// origin's.
+pub fn annotations(adoption: &Adoption, version: &str, template_hash: &str) -> BTreeMap<String, String> {
     // Maps of strings are always JSON; an empty record would be read as none.
-    let adoption = serde_json::to_string(spec.adoption).unwrap_or_default();
+    let adoption = serde_json::to_string(adoption).unwrap_or_default();
     BTreeMap::from([
         (keys::ADOPTION.to_owned(), adoption),
-        (keys::SLOT_VERSION.to_owned(), spec.version.to_owned()),
-        (keys::TEMPLATE_HASH.to_owned(), spec.template_hash.to_owned()),
+        (keys::SLOT_VERSION.to_owned(), version.to_owned()),
+        (keys::TEMPLATE_HASH.to_owned(), template_hash.to_owned()),
     ])
 }
 

@@ -125,9 +125,10 @@ fn slot(d: &mut Draft<'_>, c: &Candidate, target: &Target, need: i32) -> bool {
         return true;
     }
     let Some(existing) = d.obs.deployment(c.slot).cloned() else {
-        d.act(Action::CreateDeployment(Box::new(wanted)));
         let replicas = capacity::from_nothing(d, c.slot, need);
-        d.act(Action::Scale { deployment: name, replicas });
+        if d.act(Action::CreateDeployment(Box::new(wanted))) {
+            d.act(Action::Scale { deployment: name, replicas });
+        }
         return false;
     };
     if !selectors::owned_or_orphaned(d, &existing.metadata) {
@@ -146,9 +147,10 @@ fn slot(d: &mut Draft<'_>, c: &Candidate, target: &Target, need: i32) -> bool {
         return false;
     }
     wanted.metadata.resource_version = existing.metadata.resource_version.clone();
-    d.act(Action::ReplaceDeployment(Box::new(wanted)));
     let replicas = capacity::from_nothing(d, c.slot, need);
-    d.act(Action::Scale { deployment: name, replicas });
+    if d.act(Action::ReplaceDeployment(Box::new(wanted))) {
+        d.act(Action::Scale { deployment: name, replicas });
+    }
     false
 }
 

@@ -106,11 +106,12 @@ pub fn forget_candidate(d: &mut Draft<'_>) {
 /// What is kept right at rest: route and selectors, our Service on the idle slot, the scale that the user asks for.
 pub fn keep(d: &mut Draft<'_>) {
     let dirty = world::reading(d.obs).is_some_and(|r| !r.only_stable);
-    if dirty {
+    let before = d.actions.len();
+    route::restore(d);
+    if dirty && d.actions.len() > before {
         d.event(true, "RouteCorrected", "the route named the candidate at rest; it is put back");
         d.urgent();
     }
-    route::restore(d);
     if world::active_slot(&d.status) != Slot::Origin {
         // One that cannot follow is said when the next release asks for it.
         let _ = adoption::extend(d);

@@ -102,11 +102,15 @@ fn back_to_watching(d: &mut Draft<'_>, settling: &Settling, reason: &str, messag
 fn pointed(d: &mut Draft<'_>, settling: &Settling) -> bool {
     let active = world::active_slot(&d.status);
     let again = leads_to(d, settling.old_slot) && !long_since_turned(d, settling);
+    let before = d.actions.len();
     if selectors::point_all(d, active, "select the new version") {
         return true;
     }
     d.urgent();
-    d.event(true, "SelectorCorrected", format!("a Service's selector goes back to the active slot {active}"));
+    if d.actions.len() > before {
+        let message = format!("a Service's selector goes back to the active slot {active}");
+        d.event(true, "SelectorCorrected", message);
+    }
     d.wait("every Service to select the new version");
     if again {
         next(d, settling.step);

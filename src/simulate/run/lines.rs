@@ -73,7 +73,7 @@ impl Simulation {
         Ok(over)
     }
 
-    fn happen(&mut self, command: &Command) {
+    pub(super) fn happen(&mut self, command: &Command) {
         match command {
             Command::Kill(span) => {
                 let lag = self.operator.lag;
@@ -84,6 +84,7 @@ impl Simulation {
                 self.crash_after = Some(1);
                 self.outage = *span;
             }
+            Command::Undo(what) => self.undo = what.as_deref().cloned(),
             Command::Allow(word) => drop(self.checks.allowed.insert(word.clone())),
             Command::RouteCandidate(..)
             | Command::RouteReapply(_)

@@ -7,7 +7,14 @@ use super::{For, Kind, is_copy, name};
 /// The user's autoscaler of the Deployment: the first by name, should there be several, which Kubernetes itself refuses to
 /// follow.
 pub fn of<'a>(deployment: &str, all: &'a [Value]) -> Option<&'a Value> {
-    all.iter().filter(|hpa| !is_copy(hpa) && scales(hpa, deployment)).min_by_key(|hpa| name(hpa))
+    all_of(deployment, all).into_iter().next()
+}
+
+/// The user's autoscalers of the Deployment, by name.
+pub fn all_of<'a>(deployment: &str, all: &'a [Value]) -> Vec<&'a Value> {
+    let mut found: Vec<&Value> = all.iter().filter(|hpa| !is_copy(hpa) && scales(hpa, deployment)).collect();
+    found.sort_by_key(|hpa| name(hpa));
+    found
 }
 
 /// Whether it scales that Deployment.

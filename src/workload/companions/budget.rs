@@ -13,7 +13,14 @@ type Labels = BTreeMap<String, String>;
 /// The user's budget that counts pods with these labels: the first by name, should there be several, which the eviction
 /// API refuses to work with.
 pub fn of<'a>(pods: &Labels, all: &'a [Value]) -> Option<&'a Value> {
-    all.iter().filter(|pdb| !is_copy(pdb) && counts(pdb, pods)).min_by_key(|pdb| name(pdb))
+    all_of(pods, all).into_iter().next()
+}
+
+/// The user's budgets that count pods with these labels, by name.
+pub fn all_of<'a>(pods: &Labels, all: &'a [Value]) -> Vec<&'a Value> {
+    let mut found: Vec<&Value> = all.iter().filter(|pdb| !is_copy(pdb) && counts(pdb, pods)).collect();
+    found.sort_by_key(|pdb| name(pdb));
+    found
 }
 
 /// Whether it counts pods with these labels.
