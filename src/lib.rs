@@ -69,14 +69,14 @@
 //! | [`serve`], [`cli`], [`telemetry`] | the faces: health and metrics over HTTP, subcommands, logs |
 //!
 //! Where the next thing goes: a phase is a file in `rollout/phases`, one line in the dispatcher and in `may_follow`; a metric
-//! kind is an engine in `analysis` and a line in `rollout/evidence/start.rs`; a traffic provider is a file in `traffic`; a
-//! command is a file in `cli`.
+//! kind is an engine in `analysis` and a line in `rollout/evidence/start.rs`; a traffic provider is a file in `traffic` for its edits or its arithmetic, one
+//! in `rollout`, and a line in each answer of `rollout/provider.rs`; a command is a file in `cli`.
 //!
 //! # Invariants
 //!
 //! | id | promise | where it is held |
 //! | --- | --- | --- |
-//! | I1 weight | the candidate's share on route and selectors together never exceeds what the last passed step allows, and is never raised without a ready pod | `rollout/route.rs`, `rollout/check.rs` |
+//! | I1 weight | the candidate's share on route and selectors together never exceeds what the last passed step allows, and is never raised without a ready pod | `rollout/route.rs`, `rollout/replicas.rs`, `rollout/check.rs` |
 //! | I2 warm stable | the version that served before keeps its capacity until the watch has ended | `rollout/capacity.rs` |
 //! | I3 evidence | a step advances only on fresh, sufficient evidence for both arms; no data is neither pass nor breach | `rollout/evidence`, `rollout/phases/judged.rs` |
 //! | I4 rollback | the look that decides writes the route; only the API server is needed | `rollout/rollback.rs` |

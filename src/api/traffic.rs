@@ -40,6 +40,10 @@ pub struct Traffic {
     /// Traffic is split by an HTTPRoute of the Gateway API.
     #[serde(default, rename = "gatewayAPI", skip_serializing_if = "Option::is_none")]
     pub gateway_api: Option<GatewayApi>,
+    /// There is no gateway: the candidate's share is its part of the pods behind the Service. Shares are coarse, nothing can be
+    /// mirrored, and the watch has no control share to compare with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<Replicas>,
     /// How long an arm that no longer gets traffic is kept, so that its requests can end; at least the pods' grace period is waited.
     #[serde(default = "drain")]
     pub drain: Span,
@@ -61,6 +65,10 @@ pub struct GatewayApi {
     #[schemars(length(max = 32), inner(length(min = 1, max = 253)))]
     pub parents: Vec<String>,
 }
+
+/// Traffic is split by the counts of pods behind the Service. There is nothing to set.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Replicas {}
 
 /// Whether the gateway can mirror requests.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -26,6 +26,8 @@ pub struct PodRow {
     pub replica_set: Option<String>,
     /// For a slot's pod, by our labels: the origin's name and the slot.
     pub workload: Option<(String, Slot)>,
+    /// Labels of a pod that neither a ReplicaSet nor a slot of ours has made: no Deployment tells them.
+    pub other_labels: Option<BTreeMap<String, String>>,
     /// The facts; slot and template hash are right for a slot's pod, and for any other the origin is assumed.
     pub facts: PodFacts,
 }
@@ -121,7 +123,10 @@ impl From<Pod> for PodRow {
             disrupted: condition("DisruptionTarget")
                 || status.and_then(|s| s.reason.as_deref()).is_some_and(is_disruption),
         };
-        Self { replica_set: owner(&pod.metadata, "ReplicaSet"), workload, facts }
+        let replica_set = owner(&pod.metadata, "ReplicaSet");
+        let told = replica_set.is_some() || workload.is_some() || facts.ended;
+        let other_labels = pod.metadata.labels.filter(|_| !told);
+        Self { replica_set, workload, other_labels, facts }
     }
 }
 

@@ -94,7 +94,8 @@ fn other_pod_labels(stores: &Stores, namespace: &str, origin: &str) -> Vec<BTree
     let labels = |d: &Deployment| d.spec.as_ref()?.template.metadata.as_ref()?.labels.clone();
     let all = stores.deployments.list(namespace);
     let others = all.iter().filter(|d| d.metadata.name.as_ref().is_none_or(|n| !ours.contains(n)));
-    others.filter_map(|d| labels(d)).collect()
+    let pods = stores.pods.list(namespace);
+    others.filter_map(|d| labels(d)).chain(pods.iter().filter_map(|p| p.other_labels.clone())).collect()
 }
 
 fn claims(stores: &Stores, namespace: &str) -> BTreeMap<String, Vec<String>> {

@@ -5,7 +5,8 @@ use crate::api::condition::{ConditionType, Finding};
 use crate::workload::capacity;
 use crate::workload::companions::autoscaler;
 
-use super::{Action, Draft, companions, expedite, world};
+use super::provider::{self, Provider};
+use super::{Action, Draft, companions, expedite, replicas, world};
 
 /// The share that the present step gives the candidate's pods work for: its weight or its mirror.
 fn load(d: &Draft<'_>) -> (i32, i32) {
@@ -19,12 +20,18 @@ fn load(d: &Draft<'_>) -> (i32, i32) {
 /// Pods that the present step needs.
 pub fn need_of_step(d: &Draft<'_>) -> i32 {
     let (weight, mirror) = load(d);
-    capacity::need(d.status.capacity, weight, mirror)
+    match provider::of_draft(d) {
+        Provider::Gateway => capacity::need(d.status.capacity, weight, mirror),
+        Provider::Replicas => replicas::need_of_step(d),
+    }
 }
 
 /// Pods that a share needs.
 pub fn need(d: &Draft<'_>, weight: i32, mirror: i32) -> i32 {
-    capacity::need(d.status.capacity, weight, mirror)
+    match provider::of_draft(d) {
+        Provider::Replicas if weight < 100 => replicas::pods_for(d, 0, weight).max(1),
+        Provider::Gateway | Provider::Replicas => capacity::need(d.status.capacity, weight, mirror),
+    }
 }
 
 /// Remembers the largest ready count of the stable arm since the attempt began: an autoscaler that follows the traffic

@@ -1,9 +1,12 @@
 //! Invariants that any plan must satisfy, checked before anything is written. A violation is an error of ours: the plan is
 //! not carried out.
 
+use k8s_openapi::api::core::v1::Service;
+
 use crate::api::{Phase, Slot};
 use crate::traffic::guard::guard_name;
 use crate::traffic::{Names, http_route};
+use crate::workload::both::Reach;
 use crate::workload::companions::{self, Kind};
 
 use super::{Action, Observed, Plan, world};
@@ -53,6 +56,7 @@ pub fn check(obs: &Observed, plan: &Plan) -> Result<(), Violation> {
     transition(obs, plan)?;
     for action in &plan.actions {
         share(obs, plan, action)?;
+        selection(obs, plan, action)?;
         stable(obs, plan, action)?;
         ours(obs, action)?;
     }
@@ -109,6 +113,43 @@ fn share(obs: &Observed, plan: &Plan, action: &Action) -> Result<(), Violation> 
     }
     let before = world::reading(obs).map_or(0, |r| r.candidate);
     if written > before && world::candidate_endpoints(obs, &plan.status) == 0 {
+        return Err(Violation::NoEndpoint);
+    }
+    Ok(())
+}
+
+/// The user's Service leads to the candidate only once it is verified; or, where counts of pods split the traffic, by the
+/// share that is decided.
+fn selection(obs: &Observed, plan: &Plan, action: &Action) -> Result<(), Violation> {
+    let service = &obs.rollout.spec.traffic.service;
+    let Action::PatchService { patch, .. } = action else { return Ok(()) };
+    let Some(before) = obs.service(service).filter(|_| action.is_about_service(service)) else {
+        return Ok(());
+    };
+    let after = serde_json::to_value(before).ok().and_then(|mut value| {
+        json_patch::patch(&mut value, patch).ok()?;
+        serde_json::from_value::<Service>(value).ok()
+    });
+    let candidate = world::candidate_slot(&plan.status);
+    let reach = |s: &Service| world::reach(obs, &plan.status, s);
+    let Some(after) = after.as_ref().and_then(reach).filter(|to| reach(before) != Some(*to)) else {
+        return Ok(());
+    };
+    let set = plan.status.step.as_ref().map_or(0, |s| s.set);
+    let (written, decided) = match (after, plan.status.phase) {
+        (Reach::Slot(slot), _) if slot != candidate => return Ok(()),
+        (_, Some(Phase::Settling | Phase::Active | Phase::Deleting)) => return Ok(()),
+        (Reach::Slot(_), Some(Phase::Watching)) => (100, set),
+        (Reach::Both, Some(Phase::Canary | Phase::Watching)) => (set.max(1), set),
+        (Reach::Slot(_), _) => (100, 0),
+        (Reach::Both, _) => (1, 0),
+    };
+    if written > decided {
+        return Err(Violation::Share { written, decided });
+    }
+    if world::candidate_endpoints(obs, &plan.status) == 0
+        && reach(before) == Some(Reach::Slot(world::active_slot(&plan.status)))
+    {
         return Err(Violation::NoEndpoint);
     }
     Ok(())

@@ -4,7 +4,11 @@ use chrono::Duration;
 
 use crate::api::{Phase, Slot};
 
+use super::provider::{self, Provider};
 use super::{Action, Draft, capacity, guard, route, selectors, world};
+
+/// The nodes' proxies write what they learn at most once a second.
+const NODES_FOLLOW: Duration = Duration::seconds(2);
 
 /// How far the cleaning is, as observed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,8 +30,10 @@ pub fn clean(d: &mut Draft<'_>, slot: Slot) -> Cleaned {
         capacity::wake_stable(d);
     }
     if !stable_takes_over(d) {
-        // Its Services may select nothing for now: that is part of what it waits for.
-        selectors_back(d);
+        // Its Services may select nothing for now: that is part of what it waits for. What gives the candidate its share stays.
+        if provider::of_draft(d) == Provider::Gateway {
+            selectors_back(d);
+        }
         d.urgent();
         return Cleaned::Route;
     }
@@ -38,15 +44,18 @@ pub fn clean(d: &mut Draft<'_>, slot: Slot) -> Cleaned {
             intent.route_clean_at = None;
         }
         d.urgent();
-        d.wait("the route to be as the user wrote it");
+        d.wait(match provider::of_draft(d) {
+            Provider::Gateway => "the route to be as the user wrote it",
+            Provider::Replicas => "the Service to select the stable version alone",
+        });
         return Cleaned::Route;
     }
     let now = d.now();
     let clean_at = match &mut d.status.rollback {
         Some(intent) => *intent.route_clean_at.get_or_insert(now),
-        None => now - drain(d, slot),
+        None => now - lingering(d, slot),
     };
-    let until = clean_at + drain(d, slot);
+    let until = clean_at + lingering(d, slot);
     if now < until && d.obs.pods_of(slot).any(|p| p.ready) {
         d.wait(format!("requests to the candidate to end ({} s)", (until - now).num_seconds().max(1)));
         d.wake_at(until);
@@ -93,9 +102,7 @@ fn selectors_back(d: &mut Draft<'_>) -> bool {
         Slot::A | Slot::B => selectors::point_all(d, active, "back to the active slot"),
         Slot::Origin => {
             let slots = d.status.adoption.iter().flat_map(|a| &a.services);
-            let any = slots
-                .filter_map(|s| d.obs.service(&s.name))
-                .any(|s| matches!(world::selects(s, &d.status), Some(Slot::A | Slot::B)));
+            let any = slots.filter_map(|s| d.obs.service(&s.name)).any(|s| selectors::leads_to_ours(d, s));
             guard::keep(d, active);
             if any {
                 return selectors::point_all(d, active, "back to the origin");
@@ -103,6 +110,19 @@ fn selectors_back(d: &mut Draft<'_>) -> bool {
             selectors::give_back(d);
             true
         }
+    }
+}
+
+/// How long the candidate's pods stay after its traffic was taken away. By counts of pods they go almost at once: connections
+/// of before end only with them. Almost, because the nodes take up to a second until they send no new ones.
+fn lingering(d: &Draft<'_>, slot: Slot) -> Duration {
+    match provider::of_draft(d) {
+        Provider::Gateway => drain(d, slot),
+        // Endpoints that do not follow the selector are not waited for any longer than an arm drains.
+        Provider::Replicas if world::endpoints_by_arm(d.obs, &d.status).0 > 0 => {
+            drain(d, slot).max(NODES_FOLLOW)
+        }
+        Provider::Replicas => NODES_FOLLOW,
     }
 }
 

@@ -8,7 +8,7 @@ use crate::traffic::companion;
 use crate::workload::companions::{self, For, Kind, autoscaler, budget};
 use crate::workload::labels::{pod_labels, pod_template_labels};
 
-use super::{Action, Draft, selectors, world};
+use super::{Action, Draft, provider, selectors, world};
 
 /// What the slots are for at the moment, and how many pods each has to keep.
 struct Roles {
@@ -20,6 +20,8 @@ struct Roles {
     promoted: bool,
     /// The version before, while Services and route are being put to rest.
     old: Option<Slot>,
+    /// Pods that a slot's autoscaler is held at, because their counts make the share.
+    still: Vec<(Slot, i32)>,
 }
 
 /// What is to be with a companion.
@@ -58,6 +60,7 @@ pub fn keep(d: &mut Draft<'_>) {
         candidate: d.status.candidate.as_ref().map(|c| (c.slot, c.floor)),
         promoted: matches!(d.phase(), Phase::Watching | Phase::Settling),
         old: d.status.settling.as_ref().map(|s| s.old_slot),
+        still: provider::held_still(d),
     };
     unread(d);
     shared(d);
@@ -99,7 +102,7 @@ fn taken(d: &mut Draft<'_>, kind: Kind, name: &str) {
 pub fn leave(d: &mut Draft<'_>) -> bool {
     let active = world::active_slot(&d.status);
     let (before, held_back) = (d.actions.len(), d.held_back());
-    put_right(d, &Roles { active, held: 0, candidate: None, promoted: false, old: None });
+    put_right(d, &Roles { active, held: 0, candidate: None, promoted: false, old: None, still: Vec::new() });
     // What is only to be renewed is tried, and not waited for: somebody may refuse it for ever.
     let going = d.actions[before..].iter().any(|action| matches!(action, Action::DeleteCompanion { .. }));
     !going && d.held_back() == held_back
@@ -108,6 +111,9 @@ pub fn leave(d: &mut Draft<'_>) -> bool {
 fn raises_share(d: &Draft<'_>) -> bool {
     if !matches!(d.status.phase, Some(Phase::Canary | Phase::Watching)) {
         return false;
+    }
+    if d.actions.iter().any(|a| matches!(a, Action::PatchService { gives: true, .. })) {
+        return true;
     }
     let routes = d.actions.iter().any(|a| matches!(a, Action::PatchRoute { .. }));
     let set = d.status.step.as_ref().map_or(0, |s| s.set);
@@ -135,6 +141,9 @@ fn put_right(d: &mut Draft<'_>, roles: &Roles) {
 fn wanted_scaler(d: &Draft<'_>, roles: &Roles, of: &For<'_>) -> Wanted {
     let Some(user) = scaler(d, of.slot) else { return Wanted::Gone };
     let Some(deployment) = d.obs.deployment(of.slot) else { return Wanted::Gone };
+    if let Some((_, pods)) = roles.still.iter().find(|(slot, _)| *slot == of.slot) {
+        return Wanted::There(autoscaler::pinned(user, of, *pods));
+    }
     let candidate = roles.candidate.filter(|(slot, _)| *slot == of.slot).map(|(_, floor)| floor);
     if of.slot == roles.active {
         return Wanted::There(autoscaler::copy(user, of, roles.held.max(candidate.unwrap_or(0))));

@@ -7,7 +7,7 @@ use super::phases::{
 };
 use super::{
     Action, Draft, Observed, Plan, adoption, companions, conditions, decisions, guard as selector_guard,
-    marks, pace, refused, route, selectors, unseen, world,
+    marks, pace, provider, refused, route, selectors, unseen, world,
 };
 
 /// Decides what is to be done now. Pure: the same world gives the same plan.
@@ -104,7 +104,7 @@ fn report(d: &mut Draft<'_>) {
         d.warn("RouteChangeWaits", message);
     }
     if d.status.adoption.is_some() {
-        route::report(d);
+        provider::report(d);
     }
     pace::report(d);
     refused::report(d);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::api::{SelectorGuard, Slot};
 use crate::traffic::guard::{guard, guard_name, renew_guard};
-use crate::workload::{labels, services};
+use crate::workload::services;
 
 use super::accepted::accepted;
 use super::observed::SelectorPolicy;
@@ -24,10 +24,8 @@ pub fn keep(d: &mut Draft<'_>, slot: Slot) {
         remove(d);
         return;
     };
-    let selector = |s: &crate::api::OriginalSelector| {
-        (s.name.clone(), labels::selector_for(&adoption, &s.selector, slot))
-    };
-    let selectors: BTreeMap<_, _> = adoption.services.iter().map(selector).collect();
+    let selector = |s: &crate::api::OriginalSelector| Some((s.name.clone(), selectors::wanted(d, s, slot)?));
+    let selectors: BTreeMap<_, _> = adoption.services.iter().filter_map(selector).collect();
     let mark = world::mark(d.obs);
     let wanted = guard(d.obs.namespace(), &d.spec().traffic.service, &mark, &selectors);
     let Some(present) = &d.obs.guard else {

@@ -40,7 +40,7 @@ pub struct Observed {
     pub slots: BTreeMap<Slot, Deployment>,
     /// All Services of the namespace.
     pub services: Vec<Service>,
-    /// Pod labels of the namespace's other Deployments.
+    /// Labels of the namespace's other pods: those that its other Deployments make, and those that belong to none.
     pub other_pod_labels: Vec<BTreeMap<String, String>>,
     /// What covers the workload, in a pass that needs to know it.
     pub covering: Option<Covering>,

@@ -90,8 +90,8 @@ fn pace(d: &Draft<'_>, action: &Action) -> &'static Pace {
     let deployment = &d.spec().workload.deployment;
     let active = world::active_slot(&d.status).deployment(deployment);
     let of_traffic = match action {
-        Action::PatchService { name, patch, .. } => {
-            *name != world::candidate_service(d.obs) && of_spec(patch)
+        Action::PatchService { name, patch, gives, .. } => {
+            *name != world::candidate_service(d.obs) && of_spec(patch) && !gives
         }
         Action::PatchRoute { name, patch, .. } => {
             name == world::route_name(d.obs) && of_spec(patch) && !raises(d)

@@ -73,7 +73,7 @@ impl Plan {
     pub fn goes_on_with(&self, action: &Action) -> bool {
         let may = match action {
             Action::PatchRoute { .. } => self.to_stable(),
-            Action::PatchService { .. } => true,
+            Action::PatchService { gives, .. } => !gives,
             Action::Scale { replicas, .. } => *replicas > 0,
             Action::SetFinalizers(_)
             | Action::CreateDeployment(_)
@@ -129,6 +129,8 @@ pub enum Action {
         patch: Patch,
         /// What for, for people.
         what: String,
+        /// It leads traffic to a candidate that is not verified.
+        gives: bool,
     },
     /// The candidate's Service is removed.
     DeleteService {
@@ -282,6 +284,11 @@ impl Action {
             | Self::DeleteGuard { .. }
             | Self::RecordOutcome { .. } => false,
         }
+    }
+
+    /// Whether it changes that Service.
+    pub fn is_about_service(&self, service: &str) -> bool {
+        matches!(self, Self::PatchService { name, .. } if name == service)
     }
 
     /// Whether it writes the ConfigMap of the selector guard.

@@ -1,39 +1,18 @@
 //! The user's route: kept at what the operator decided, foreign edits judged by their direction, and put back to what
 //! the user wrote.
 
-use chrono::{DateTime, Duration, Utc};
+use chrono::Duration;
 use serde_json::Value;
 
-use crate::api::{ArmWeights, Overridden, RouteConflict};
 use crate::traffic::http_route::{self, Originals, Reading};
+use crate::traffic::mirror::{MirrorSupport, mirror_support};
 use crate::traffic::{Names, Split, warm_route};
 
-use super::{Action, Draft, evidence, selectors, world};
-
-/// Pause between two corrections of a foreign raise.
-const CORRECT_EVERY: Duration = Duration::seconds(2);
-/// The same, after five corrections within a minute.
-const CORRECT_SLOWLY: Duration = Duration::seconds(10);
-/// A raise that was decided longer ago and not carried out (the controller died in between) is looked at afresh.
-const STALE_INTENT: Duration = Duration::seconds(5);
+use super::foreign::{self, Edit, Kept, On};
+use super::{Action, Draft, claims, selectors, world};
 
 /// How often is looked whether the Gateway API has been installed.
 const LOOK_FOR_GATEWAY_API: Duration = Duration::seconds(10);
-
-/// How the route stands to what was decided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kept {
-    /// As decided.
-    AsDecided,
-    /// A write is under way.
-    Writing,
-    /// Somebody took traffic from the candidate; it is left so.
-    Overridden,
-    /// Somebody gave the candidate more; it is being corrected.
-    Conflict,
-    /// There is no route.
-    Missing,
-}
 
 /// Runs `f` with the names of the two Services.
 fn with_names<T>(d: &Draft<'_>, f: impl FnOnce(&Names<'_>) -> T) -> T {
@@ -80,6 +59,25 @@ pub fn missing(d: &mut Draft<'_>) -> Option<(&'static str, String)> {
     }
 }
 
+/// What a release needs of the route and of the gateway.
+pub fn requirements(d: &mut Draft<'_>) -> Result<(), (&'static str, String)> {
+    if let Some(missing) = missing(d) {
+        return Err(missing);
+    }
+    if let Some(shared) = claims::shared_rule(d) {
+        return Err(shared);
+    }
+    let spec = d.spec();
+    let asked = spec.traffic.gateway_api.as_ref().map(|g| g.mirror).unwrap_or_default();
+    match &spec.strategy.shadow {
+        None => Ok(()),
+        Some(shadow) => match mirror_support(asked, shadow.percent, &d.obs.gateways) {
+            MirrorSupport::Yes { .. } => Ok(()),
+            MirrorSupport::No(message) => Err(("MirrorUnsupported", message)),
+        },
+    }
+}
+
 /// Keeps the route at the present step's decided share. `looked`: this pass brought new evidence.
 pub fn keep(d: &mut Draft<'_>, mirror: Option<i32>, looked: bool) -> Kept {
     if let Some((reason, message)) = missing(d) {
@@ -96,7 +94,7 @@ pub fn keep(d: &mut Draft<'_>, mirror: Option<i32>, looked: bool) -> Kept {
         (true, _) => correct(d, &reading, mirror),
         (false, Some(left)) => overridden(d, &reading, left, mirror),
         (false, None) => {
-            settle(d);
+            foreign::gone(d);
             Kept::AsDecided
         }
     }
@@ -115,31 +113,14 @@ pub fn less(d: &Draft<'_>, reading: &Reading, mirror: Option<i32>) -> Option<i32
 
 /// Writes what was decided and has not been read back yet.
 fn write_decided(d: &mut Draft<'_>, reading: &Reading, mirror: Option<i32>, looked: bool) -> Kept {
-    let now = d.now();
     let Some(step) = d.status.step.clone() else { return Kept::AsDecided };
     let left = less(d, reading, mirror);
     if left.is_none() && reading.candidate == step.set && reading.mirror.is_some() == mirror.is_some() {
-        let until = now + evidence::warm_up(d);
-        evidence::discard(d, step.set_at, until);
-        // Between the decision and the write the operator may have been away: the split is what it is from now on.
-        evidence::share_changed(d);
-        if let Some(s) = &mut d.status.step {
-            s.written = true;
-        }
-        settle(d);
+        foreign::arrived(d);
         return Kept::AsDecided;
     }
     let raises = step.set > left.unwrap_or(reading.candidate);
-    if raises && now - step.set_at > STALE_INTENT && !looked {
-        d.hold("EvaluatingFirst", "a raise was decided before an interruption; a fresh look comes first");
-        return Kept::Writing;
-    }
-    if raises && d.obs.watch_failing.is_some() {
-        // Which pods are ready is not known; the hold is said where it begins.
-        return Kept::Writing;
-    }
-    if raises && evidence::candidate_endpoints(d) == 0 {
-        d.hold("CandidateNotReady", "no pod of the candidate is ready; its share is not raised");
+    if raises && !foreign::may_raise(d, looked) {
         return Kept::Writing;
     }
     write(d, mirror, "as decided");
@@ -165,90 +146,45 @@ fn write(d: &mut Draft<'_>, mirror: Option<i32>, why: &str) {
 
 /// Less than decided: kept. Only a person's Resume goes up again.
 fn overridden(d: &mut Draft<'_>, reading: &Reading, left: i32, mirror: Option<i32>) -> Kept {
-    let now = d.now();
-    if d.status.overridden.as_ref().is_some_and(|o| o.resumed) {
-        evidence::foreign_end(d);
-        d.status.overridden = None;
-        if let Some(s) = &mut d.status.step {
-            s.written = false;
-            s.set_at = now;
-        }
-        evidence::share_changed(d);
-        write(d, mirror, "resumed");
-        return Kept::Writing;
-    }
-    let writer = d.obs.route.as_ref().map(http_route::last_writer).unwrap_or_default();
-    if d.status.overridden.as_ref().is_none_or(|o| o.weight != left || o.writer != writer) {
-        // Evidence goes on at the share that is left; only the clocks stop.
-        evidence::foreign_move(d, reading.candidate > 0 || reading.mirror.is_some());
-        let message = format!(
-            "{writer} set the candidate to {left} % on the route where {} % was decided; it stays so until a Resume decision",
-            d.status.step.as_ref().map_or(0, |s| s.set)
-        );
-        d.event(true, "RouteOverridden", message);
-        let since = d.status.overridden.as_ref().map_or(now, |o| o.since);
-        d.status.overridden =
-            Some(Overridden { writer: writer.clone(), since, weight: left, resumed: false });
-    }
-    d.hold(
-        "RouteOverridden",
-        format!("{writer} took traffic from the candidate; create a Resume decision to go on"),
-    );
-    Kept::Overridden
+    let gets_any = reading.candidate > 0 || reading.mirror.is_some();
+    foreign::less(d, &edit(d, left), gets_any, |d| write(d, mirror, "resumed"))
 }
 
-/// More than decided: corrected every time, at most once in two seconds, and never read as progress.
+/// More than decided: corrected.
 fn correct(d: &mut Draft<'_>, reading: &Reading, mirror: Option<i32>) -> Kept {
-    let now = d.now();
+    foreign::more(d, &edit(d, reading.candidate), |d| write(d, mirror, "foreign raise corrected"))
+}
+
+/// The present foreign edit of the route.
+fn edit(d: &Draft<'_>, percent: i32) -> Edit {
     let writer = d.obs.route.as_ref().map(http_route::last_writer).unwrap_or_default();
-    evidence::foreign_begin(d);
-    let mut conflict = d
-        .status
-        .conflict
-        .clone()
-        .unwrap_or(RouteConflict { writer: writer.clone(), corrections: Vec::new() });
-    conflict.corrections.retain(|t| now - *t < Duration::minutes(1));
-    let pause = if conflict.corrections.len() >= 5 { CORRECT_SLOWLY } else { CORRECT_EVERY };
-    let due = conflict.corrections.last().map_or(now, |t| *t + pause);
-    if now < due {
-        d.wake_at(due);
-    } else {
-        d.event(
-            true,
-            "RouteCorrected",
-            format!("{writer} set the candidate to {} % on the route; it is put back", reading.candidate),
-        );
-        conflict.corrections.push(now);
-        write(d, mirror, "foreign raise corrected");
-    }
-    conflict.writer = writer.clone();
-    d.status.conflict = Some(conflict);
-    d.hold(
-        "RouteConflict",
-        format!("{writer} gives the candidate more than was decided; it is corrected each time"),
-    );
-    Kept::Conflict
+    Edit { writer, percent, on: On::Route }
 }
 
-/// The route is as decided: a foreign edit, if there was one, has gone.
-fn settle(d: &mut Draft<'_>) {
-    evidence::foreign_end(d);
-    if d.status.overridden.take().is_some() {
-        evidence::foreign_move(d, true);
-    }
-    let now = d.now();
-    if let Some(c) = &mut d.status.conflict {
-        c.corrections.retain(|t| now - *t < Duration::minutes(1));
-        if c.corrections.is_empty() {
-            d.status.conflict = None;
-        }
-    }
+/// Somebody has taken traffic from the candidate. An operator that was away may see that only together with its look, whose
+/// silence then says nothing about the candidate.
+pub fn taken_away(d: &Draft<'_>, mirror: Option<i32>) -> bool {
+    let given = world::reading(d.obs).filter(|r| r.rules > 0);
+    let written = d.status.step.as_ref().is_some_and(|s| s.written);
+    written && given.is_some_and(|r| less(d, &r, mirror).is_some())
 }
 
-/// Two foreign raises within a minute: no advance while that lasts.
-pub fn contested(d: &Draft<'_>) -> Option<DateTime<Utc>> {
-    let c = d.status.conflict.as_ref().filter(|c| c.corrections.len() >= 2)?;
-    c.corrections.last().map(|t| *t + Duration::minutes(1))
+/// The candidate's requests for each request of stable that the route gives now. 0, which says nothing, when somebody has
+/// just moved the share: an operator that was away may see that only together with the look.
+pub fn per_stable(d: &Draft<'_>, mirror: Option<i32>) -> f64 {
+    let Some(step) = d.status.step.as_ref().filter(|s| s.written) else { return 0.0 };
+    let Some(given) = world::reading(d.obs).filter(|r| r.rules > 0) else { return 0.0 };
+    let share = match (less(d, &given, mirror), &d.status.overridden) {
+        (None, None) => step.set,
+        (Some(left), Some(o)) if o.weight == left && !o.resumed => left,
+        (Some(_), _) | (None, Some(_)) => return 0.0,
+    };
+    match mirror {
+        Some(_) if given.mirror.is_none() => 0.0,
+        Some(percent) => f64::from(percent) / 100.0,
+        None if share >= 100 => 0.0,
+        None => f64::from(share) / f64::from(100 - share),
+    }
 }
 
 /// Puts the route back to what the user wrote: rules first, then who owns its fields. True when it is so, as observed,
@@ -326,11 +262,4 @@ pub fn remove_warm(d: &mut Draft<'_>) -> bool {
         d.act(Action::DeleteRoute { name: world::warm_route(d.obs), uid });
     }
     false
-}
-
-/// The shares as read back from route and selectors together.
-pub fn report(d: &mut Draft<'_>) {
-    let mirror = world::reading(d.obs).and_then(|r| r.mirror).unwrap_or(0);
-    let candidate = world::share(d.obs, &d.status);
-    d.status.weights = Some(ArmWeights { stable: 100 - candidate, candidate, mirror });
 }

@@ -1,23 +1,55 @@
 //! Services: the user's always select the active version, ours the candidate or the idle slot.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::core::v1::Service;
 
-use crate::api::{FollowingService, Slot};
+use crate::api::{FollowingService, OriginalSelector, Slot};
 use crate::traffic::selector;
+use crate::workload::both::{self, Reach};
 use crate::workload::{labels, services};
 
-use super::{Action, Draft, guard, world};
+use super::provider::{self, Provider};
+use super::{Action, Draft, guard, replicas, world};
+
+/// The selector that a following Service is to have while the Services lead to that slot.
+pub fn wanted(d: &Draft<'_>, original: &OriginalSelector, slot: Slot) -> Option<BTreeMap<String, String>> {
+    let adoption = d.status.adoption.as_ref()?;
+    let reach = if replicas::governs(d, &original.name) { replicas::reach(d) } else { Reach::Slot(slot) };
+    both::wanted(adoption, &original.selector, reach, world::both(d.obs, &d.status).as_ref())
+}
+
+/// Whether a Service leads to a slot of ours: by a selector that we write, or, while counts of pods split the traffic, by
+/// whatever it selects.
+pub fn leads_to_ours(d: &Draft<'_>, service: &Service) -> bool {
+    match world::reach(d.obs, &d.status, service) {
+        Some(Reach::Slot(slot)) => slot != Slot::Origin,
+        Some(Reach::Both) => true,
+        None => {
+            let pods = |slot| d.obs.deployment(slot).map(labels::pod_template_labels).unwrap_or_default();
+            provider::of_draft(d) == Provider::Replicas
+                && Slot::OURS.into_iter().any(|slot| services::selects(service, &pods(slot)))
+        }
+    }
+}
+
+/// Brings the user's Service to what the candidate's share asks for. `gives`: it leads to the candidate afterwards.
+pub fn turn_governed(d: &mut Draft<'_>, name: &str, what: &str, gives: bool) {
+    let active = world::active_slot(&d.status);
+    turn(d, name, active, what, gives);
+}
 
 /// The edit that brings a following Service to a slot. Who owns its selector now is remembered with the intent. True when
 /// there is something to write, and it is.
-fn turn(d: &mut Draft<'_>, name: &str, slot: Slot, what: &str) -> bool {
+fn turn(d: &mut Draft<'_>, name: &str, slot: Slot, what: &str, gives: bool) -> bool {
+    let found = d.status.adoption.as_ref().and_then(|a| a.services.iter().find(|s| s.name == name));
+    let Some(wanted) = found.and_then(|original| wanted(d, original, slot)) else { return false };
     let (Some(service), Some(adoption)) = (d.obs.service(name), &mut d.status.adoption) else { return false };
     let Some(at) = adoption.services.iter().position(|s| s.name == name) else { return false };
-    let wanted = labels::selector_for(adoption, &adoption.services[at].selector, slot);
     let Some(edit) = selector::selector_edit(service, &wanted) else { return false };
     let original = &mut adoption.services[at];
     original.owners = selector::owners(service, &original.owners);
-    d.act(Action::PatchService { name: name.to_owned(), patch: edit.patch, what: what.to_owned() })
+    d.act(Action::PatchService { name: name.to_owned(), patch: edit.patch, what: what.to_owned(), gives })
 }
 
 /// While the Services select the origin, their selectors belong to whoever wrote them, as before the first edit.
@@ -30,7 +62,7 @@ pub fn give_back(d: &mut Draft<'_>) {
         }
         if let Some(edit) = selector::give_back(service, &original.owners) {
             let (name, what) = (original.name.clone(), "field owners as before".to_owned());
-            d.act_once(Action::PatchService { name, patch: edit.patch, what });
+            d.act_once(Action::PatchService { name, patch: edit.patch, what, gives: false });
         }
     }
 }
@@ -42,11 +74,12 @@ pub fn point_all(d: &mut Draft<'_>, slot: Slot, what: &str) -> bool {
     let mut done = true;
     for original in &adoption.services {
         let Some(service) = d.obs.service(&original.name) else { continue };
-        if world::selects(service, &d.status) == Some(slot) {
+        let selector = service.spec.as_ref().and_then(|s| s.selector.as_ref());
+        if selector.is_some() && selector == wanted(d, original, slot).as_ref() {
             continue;
         }
         done = false;
-        turn(d, &original.name, slot, what);
+        turn(d, &original.name, slot, what, false);
     }
     done
 }
@@ -69,6 +102,9 @@ pub fn guard(d: &mut Draft<'_>) {
     let Some(adoption) = d.status.adoption.clone() else { return };
     for original in &adoption.services {
         let Some(service) = d.obs.service(&original.name) else { continue };
+        if replicas::governs(d, &original.name) {
+            continue;
+        }
         let at = world::selects(service, &d.status);
         let fine = match active {
             Slot::Origin => at.is_none_or(|s| s == Slot::Origin),
@@ -78,7 +114,7 @@ pub fn guard(d: &mut Draft<'_>) {
             continue;
         }
         let what = format!("selector back to the active slot {active}");
-        if turn(d, &original.name, active, &what) {
+        if turn(d, &original.name, active, &what, false) {
             d.event(true, "SelectorCorrected", format!("Service {}: {what}", original.name));
             d.urgent();
         }
@@ -110,7 +146,7 @@ pub fn candidate_service(d: &mut Draft<'_>, slot: Slot) -> bool {
         None => true,
         Some(edit) => {
             let what = format!("a copy of {user}, selecting slot {slot}");
-            d.act(Action::PatchService { name, patch: edit.patch, what });
+            d.act(Action::PatchService { name, patch: edit.patch, what, gives: false });
             false
         }
     }

@@ -7,11 +7,13 @@ use k8s_openapi::api::core::v1::Service;
 
 use crate::api::{ModelRolloutStatus, ModelVersion, Slot, SlotStatus};
 use crate::api::{Role, keys};
-use crate::traffic::{self, http_route};
+use crate::traffic::{self, http_route, replicas};
+use crate::workload::both::{self, Reach};
 use crate::workload::{labels, slot::Mark};
 
 use super::Observed;
 use super::observed::PodFacts;
+use super::provider::{self, Provider};
 
 /// `<service>-candidate`.
 pub fn candidate_service(obs: &Observed) -> String {
@@ -65,9 +67,59 @@ pub fn selects(service: &Service, status: &ModelRolloutStatus) -> Option<Slot> {
     labels::selected_slot(adoption, &original.selector, selector)
 }
 
-/// Percent of the traffic that reaches the candidate's slot: over the route's backends, the weight of those whose
-/// Service selects it. Selectors count, because they are as good as a weight.
+/// The selector by which the user's Service leads to both arms; nothing where they have no label of their own in common.
+pub fn both(obs: &Observed, status: &ModelRolloutStatus) -> Option<BTreeMap<String, String>> {
+    let (adoption, origin) = (status.adoption.as_ref()?, &obs.rollout.spec.workload.deployment);
+    let original = adoption.services.iter().find(|s| s.name == obs.rollout.spec.traffic.service)?;
+    let labels = obs.origin.as_ref().map(labels::pod_template_labels).unwrap_or_default();
+    both::selector(adoption, &original.selector, active_slot(status), &labels, origin)
+}
+
+/// What a following Service leads to: one slot, or both arms.
+pub fn reach(obs: &Observed, status: &ModelRolloutStatus, service: &Service) -> Option<Reach> {
+    let named = service.metadata.name.as_deref() == Some(&obs.rollout.spec.traffic.service);
+    let selector = service.spec.as_ref().and_then(|s| s.selector.as_ref());
+    let at_both = named && selector.is_some() && both(obs, status).as_ref() == selector;
+    selects(service, status).map(Reach::Slot).or_else(|| at_both.then_some(Reach::Both))
+}
+
+/// Percent of the traffic that reaches the candidate's slot.
 pub fn share(obs: &Observed, status: &ModelRolloutStatus) -> i32 {
+    match provider::of(obs, status) {
+        Provider::Gateway => share_by_route(obs, status),
+        Provider::Replicas => share_by_count(obs, status),
+    }
+}
+
+/// By the Service's selector, which is as good as a weight; where it selects both arms, the candidate's part of the ready pods.
+fn share_by_count(obs: &Observed, status: &ModelRolloutStatus) -> i32 {
+    let slot = candidate_slot(status);
+    let Some(service) = obs.service(&obs.rollout.spec.traffic.service) else { return 0 };
+    match reach(obs, status, service) {
+        Some(Reach::Slot(at)) if at == slot => 100,
+        Some(Reach::Slot(_)) => 0,
+        Some(Reach::Both) => {
+            replicas::percent(ready_pods(obs, slot, None), ready_pods(obs, active_slot(status), None))
+        }
+        None => {
+            let (ours, others) = endpoints_by_arm(obs, status);
+            replicas::percent(ours, others)
+        }
+    }
+}
+
+/// Ready endpoints of the user's Service: the candidate's pods, and all others.
+pub fn endpoints_by_arm(obs: &Observed, status: &ModelRolloutStatus) -> (i32, i32) {
+    let slot = candidate_slot(status);
+    let ready = ready_endpoints(obs, &obs.rollout.spec.traffic.service);
+    let ours = ready.iter().filter(|pod| obs.pods_of(slot).any(|p| p.name == **pod)).count();
+    let count = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
+    (count(ours), count(ready.len() - ours))
+}
+
+/// Over the route's backends, the weight of those whose
+/// Service selects it. Selectors count, because they are as good as a weight.
+fn share_by_route(obs: &Observed, status: &ModelRolloutStatus) -> i32 {
     let Some(route) = &obs.route else { return 0 };
     let candidate = candidate_service(obs);
     let service = obs.rollout.spec.traffic.service.as_str();

@@ -96,7 +96,7 @@ impl World {
             Action::DeleteDeployment { name, uid } => self.delete_deployment(name, uid),
             Action::Scale { deployment, replicas } => self.scale(deployment, *replicas),
             Action::CreateService(s) => self.create_service(s),
-            Action::PatchService { name, patch, what: _ } => self.patch_service(name, patch),
+            Action::PatchService { name, patch, .. } => self.patch_service(name, patch),
             Action::DeleteService { name, uid } => self.delete_service(name, uid),
             Action::CreateRoute(route) => self.create_route(route),
             Action::PatchRoute { name, patch, what: _ } => self.patch_route(name, patch),

@@ -9,6 +9,7 @@ pub mod guard;
 pub mod http_route;
 mod managed_fields;
 pub mod mirror;
+pub mod replicas;
 pub mod selector;
 pub mod warm_route;
 

@@ -2,6 +2,7 @@
 //!
 //! Everything here is computed from objects that are passed in. This module knows no API server and no clock.
 
+pub mod both;
 pub mod capacity;
 pub mod companions;
 pub mod covering;

@@ -59,7 +59,7 @@ pub fn watch_long_enough() -> Rule {
 /// A provider of traffic is named.
 pub fn one_provider() -> Rule {
     rule(
-        "has(self.gatewayAPI)",
-        "traffic needs its provider: set gatewayAPI.httpRoute to the HTTPRoute through which the traffic comes",
+        "has(self.gatewayAPI) != has(self.replicas)",
+        "traffic needs one provider: set gatewayAPI.httpRoute to the HTTPRoute through which the traffic comes, or replicas: {} where there is no gateway",
     )
 }

@@ -97,7 +97,8 @@ pub fn judge(d: &mut Draft<'_>, stage: Stage) -> Judged {
         }
         // A watch that began again because stable changed counts nothing from before.
         let since = d.status.step.as_ref().map_or(found.t0, |s| s.set_at.max(s.started_at));
-        count(&mut out, &mut found, &looks, &plan, since);
+        let paired = stage != Stage::Watch || plan.paired_watch;
+        count(&mut out, &mut found, &looks, paired, since);
         metrics.push(moved(metric, &state));
         out.verdicts.push(verdict);
         out.states.push((plan, state));
@@ -120,10 +121,10 @@ pub fn judge(d: &mut Draft<'_>, stage: Stage) -> Judged {
 }
 
 /// Time that counts towards a hold: the longest of the metrics, since all share one grid.
-fn count(out: &mut Judged, found: &mut Evidence, looks: &Looks, plan: &MetricPlan, since: DateTime<Utc>) {
+fn count(out: &mut Judged, found: &mut Evidence, looks: &Looks, paired: bool, since: DateTime<Utc>) {
     let length = Duration::milliseconds(found.interval_ms);
     let both = |i: &&crate::analysis::Interval| {
-        let stable = i.stable.n > 0.0 || !plan.paired_watch;
+        let stable = i.stable.n > 0.0 || !paired;
         i.start >= since && i.discarded != Some(Discard::ForeignEdit) && i.candidate.n > 0.0 && stable
     };
     let fresh: Vec<_> = looks.intervals.iter().filter(both).collect();

@@ -75,7 +75,8 @@ pub fn planned_looks(spec: &ModelRolloutSpec, interval: Duration) -> PlannedLook
         shadow: strategy.shadow.as_ref().map_or(0, |s| looks(s.duration.get()).max(1)),
         canary: looks(canary.fold(Duration::zero(), |a, b| a + b)),
         watch: looks(strategy.watch.duration.get()),
-        paired_watch: strategy.watch.control_weight > 0,
+        // By counts of pods the watch has no control share.
+        paired_watch: strategy.watch.control_weight > 0 && spec.traffic.gateway_api.is_some(),
     }
 }
 

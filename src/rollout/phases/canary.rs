@@ -1,9 +1,9 @@
 //! Canary: the candidate gets a rising share; every step asks for fresh, sufficient evidence of both arms.
 
 use crate::analysis::Stage;
-use crate::api::{AwaitedPods, Phase, RequireProof, Step};
+use crate::api::{Phase, RequireProof, Step};
 use crate::rollout::rollback::{self, Cause};
-use crate::rollout::{Draft, capacity, evidence, route};
+use crate::rollout::{Draft, evidence, provider};
 
 use super::pending::{self, Overtaken};
 use super::{judged, preparing, watching};
@@ -11,10 +11,11 @@ use super::{judged, preparing, watching};
 /// Decides a step and writes its weight in the same pass.
 pub fn begin(d: &mut Draft<'_>, index: i32, why: &str) {
     let Some(step) = at(d, index) else { return };
+    d.status.phase = Some(Phase::Canary);
     judged::step(d, index, step.weight);
     let to = format!("Canary({index})");
     d.transition(Phase::Canary, &to, "StepStarted", format!("share {} %: {why}", step.weight));
-    route::keep(d, None, true);
+    provider::keep(d, None, true);
 }
 
 fn at(d: &Draft<'_>, index: i32) -> Option<Step> {
@@ -71,26 +72,12 @@ fn between_looks(d: &Draft<'_>) -> String {
 /// The evidence is there: the next share waits only for its pods.
 fn advance(d: &mut Draft<'_>, index: i32, last: i32) {
     let next = if index >= last {
-        100 - d.spec().strategy.watch.control_weight
+        100 - provider::control_weight(d)
     } else {
         at(d, index + 1).map_or(0, |s| s.weight)
     };
-    let need = capacity::need(d, next, 0);
-    let ready = evidence::candidate_endpoints(d);
-    if ready < need {
-        if let Some(slot) = d.status.candidate.as_ref().map(|c| c.slot) {
-            capacity::raise(d, slot, need);
-        }
-        let now = d.now();
-        if let Some(step) = &mut d.status.step {
-            let since = step.awaited.map_or(now, |a| a.since);
-            step.awaited = Some(AwaitedPods { pods: need, since });
-            let deadline = since + d.spec().strategy.deadlines.ready.get();
-            if deadline > now {
-                d.wake_at(deadline);
-            }
-        }
-        return d.wait(format!("{need} pods for a share of {next} %, {ready} are ready"));
+    if !provider::has_pods_for(d, next) {
+        return;
     }
     if index >= last {
         watching::begin(d, "non-inferiority is proven for every metric");

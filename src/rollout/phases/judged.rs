@@ -4,12 +4,11 @@
 use chrono::Duration;
 
 use crate::analysis::Stage;
-use crate::api::condition::{ConditionType, Finding};
 use crate::api::{HoldOrRollback, RollbackOrHold, StepStatus};
 use crate::rollout::evidence::{self, Judged};
+use crate::rollout::foreign::Kept;
 use crate::rollout::rollback::{self, Cause};
-use crate::rollout::route::{self, Kept};
-use crate::rollout::{Draft, capacity, world};
+use crate::rollout::{Draft, capacity, provider};
 
 /// What the phase may go on with.
 pub struct Look {
@@ -27,7 +26,7 @@ pub fn look(d: &mut Draft<'_>, stage: Stage, mirror: Option<i32>) -> Option<Look
     capacity::hold_stable(d);
     evidence::remember_pods(d);
     let judged = evidence::judge(d, stage);
-    let per_stable = per_stable(d, mirror);
+    let per_stable = provider::per_stable(d, mirror);
     let signals = evidence::signals(d, &judged, per_stable);
     if let Some(signal) = signals.first() {
         match signal.then {
@@ -38,49 +37,18 @@ pub fn look(d: &mut Draft<'_>, stage: Stage, mirror: Option<i32>) -> Option<Look
             RollbackOrHold::Hold => d.hold(signal.reason, signal.message.clone()),
         }
     }
-    let foreign = taken_away(d, mirror) && !judged.missing_source();
+    let foreign = provider::taken_away(d, mirror) && !judged.missing_source();
     if !foreign && no_data_for_long(d, &judged) {
         return None;
     }
-    let enough = pods(d);
-    let kept = route::keep(d, mirror, judged.looked);
+    let enough = provider::pods(d, judged.looked);
+    let kept = provider::keep(d, mirror, judged.looked);
     clock(d, &judged, kept);
-    let contested = route::contested(d);
-    if let Some(until) = contested {
-        d.hold("RouteConflict", "somebody else keeps changing the route; no advance while that lasts");
-        d.wake_at(until);
-    }
+    let contested = provider::contested(d);
     let breached = signals.iter().any(|s| s.reason == "MetricBreach");
-    let fit = kept == Kept::AsDecided && enough && contested.is_none() && !breached && d.stalled.is_none();
+    let fit = kept == Kept::AsDecided && enough && !contested && !breached && d.stalled.is_none();
     let steady = fit && signals.is_empty() && d.hold.is_none();
     Some(Look { judged, steady, fit })
-}
-
-/// Somebody has taken traffic from the candidate. An operator that was away may see that only together with its look, whose
-/// silence then says nothing about the candidate.
-fn taken_away(d: &Draft<'_>, mirror: Option<i32>) -> bool {
-    let given = world::reading(d.obs).filter(|r| r.rules > 0);
-    let written = d.status.step.as_ref().is_some_and(|s| s.written);
-    let less = written && given.is_some_and(|r| route::less(d, &r, mirror).is_some());
-    less || d.status.overridden.is_some()
-}
-
-/// The candidate's requests for each request of stable that the route gives now. 0, which says nothing, when somebody has
-/// just moved the share: an operator that was away may see that only together with the look.
-pub fn per_stable(d: &Draft<'_>, mirror: Option<i32>) -> f64 {
-    let Some(step) = d.status.step.as_ref().filter(|s| s.written) else { return 0.0 };
-    let Some(given) = world::reading(d.obs).filter(|r| r.rules > 0) else { return 0.0 };
-    let share = match (route::less(d, &given, mirror), &d.status.overridden) {
-        (None, None) => step.set,
-        (Some(left), Some(o)) if o.weight == left && !o.resumed => left,
-        (Some(_), _) | (None, Some(_)) => return 0.0,
-    };
-    match mirror {
-        Some(_) if given.mirror.is_none() => 0.0,
-        Some(percent) => f64::from(percent) / 100.0,
-        None if share >= 100 => 0.0,
-        None => f64::from(share) / f64::from(100 - share),
-    }
 }
 
 /// Prometheus away is not a regression; after `noData.after` the stated policy, which never promotes.
@@ -104,59 +72,11 @@ fn no_data_for_long(d: &mut Draft<'_>, judged: &Judged) -> bool {
     }
 }
 
-/// The pods that the share needs: missing ones lower the weight to what is ready, and it comes back by itself.
-fn pods(d: &mut Draft<'_>) -> bool {
-    let Some(c) = d.status.candidate.clone() else { return false };
-    let Some(mut step) = d.status.step.clone() else { return false };
-    let now = d.now();
-    let need = capacity::need_of_step(d);
-    capacity::raise(d, c.slot, need);
-    let ready = evidence::candidate_endpoints(d);
-    let enough = ready >= need;
-    let bearable = if enough { step.weight } else { step.weight * ready.max(0) / need.max(1) };
-    step.awaited = step.awaited.filter(|a| ready < a.pods);
-    step.short_since = if enough { None } else { step.short_since.or(Some(now)) };
-    let lowers = bearable < step.set;
-    if lowers {
-        capacity::wake_stable(d);
-    }
-    if lowers && ready > 0 && !world::stable_ready(d.obs, &d.status) {
-        d.hold("StableNotReady", "pods of the candidate are missing, and the stable version has no ready pod to take over for them; it is being woken");
-    } else if d.status.overridden.is_none() && bearable != step.set {
-        let message = format!(
-            "{ready} of {need} pods of the candidate are ready: its share goes from {} to {bearable} %",
-            step.set
-        );
-        d.event(bearable < step.set, "ShareFollowsPods", message);
-        step.set = bearable;
-        step.set_at = now;
-        step.written = false;
-        evidence::share_changed(d);
-    }
-    if enough {
-        d.condition(
-            ConditionType::CandidateReady,
-            Finding::yes("Ready", format!("{ready} pods are ready, {need} needed")),
-        );
-    } else {
-        let message = format!("{ready} of {need} pods that the share needs are ready");
-        d.condition(ConditionType::CandidateReady, Finding::no("PodsMissing", message.clone()));
-        d.wait(message);
-        let deadline = step.short_since.unwrap_or(now)
-            + d.spec().strategy.deadlines.ready.get().min(Duration::minutes(5));
-        // Over already, and it brought nothing back: what comes next is a change.
-        if deadline > now {
-            d.wake_at(deadline);
-        }
-    }
-    d.status.step = Some(step);
-    enough
-}
-
 /// Hold and watch times run only at the planned weight, by intervals with fresh samples of both arms.
 fn clock(d: &mut Draft<'_>, judged: &Judged, kept: Kept) {
+    let at_weight = provider::at_weight(d);
     let Some(step) = &mut d.status.step else { return };
-    if kept == Kept::AsDecided && step.set == step.weight {
+    if kept == Kept::AsDecided && at_weight {
         step.held_ms += judged.counted.num_milliseconds();
     }
 }
@@ -177,6 +97,7 @@ pub fn step(d: &mut Draft<'_>, index: i32, weight: i32) {
         evidence_ms: 0,
         promoted: false,
     });
+    provider::begin(d);
     begin_step_states(d);
     let until = now + evidence::warm_up(d);
     evidence::discard(d, now, until);

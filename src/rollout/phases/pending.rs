@@ -5,9 +5,8 @@ use crate::api::{Candidate, Phase, ReleaseKind, RollbackIntent, Slot};
 use crate::rollout::clean::{self, Cleaned};
 use crate::rollout::target::{self, Target, Wanted};
 use crate::rollout::{
-    Draft, adoption, capacity, claims, covered, evidence, questions, rejected, route, world,
+    Draft, adoption, capacity, covered, evidence, provider, questions, rejected, route, world,
 };
-use crate::traffic::mirror::{MirrorSupport, mirror_support};
 
 use super::{preparing, resting};
 
@@ -67,12 +66,10 @@ fn release(d: &mut Draft<'_>, target: &Target, kind: ReleaseKind) {
 /// What every release needs of the user's objects.
 fn requirements(d: &mut Draft<'_>) -> Result<(), (&'static str, String)> {
     let spec = d.spec();
-    let Some(gateway) = &spec.traffic.gateway_api else {
-        return Err((
-            "NoProvider",
-            "spec.traffic.gatewayAPI is missing; name the HTTPRoute that the traffic comes through".into(),
-        ));
-    };
+    if spec.traffic.gateway_api.is_none() && spec.traffic.replicas.is_none() {
+        let message = "spec.traffic names no provider; name the HTTPRoute that the traffic comes through in gatewayAPI, or                        set replicas: {} where there is no gateway";
+        return Err(("NoProvider", message.into()));
+    }
     adoption::ensure(d)?;
     covered::first(d)?;
     let service = &spec.traffic.service;
@@ -82,12 +79,7 @@ fn requirements(d: &mut Draft<'_>) -> Result<(), (&'static str, String)> {
             format!("Service {service} does not exist; create it, it is how callers reach the model"),
         ));
     }
-    if let Some(missing) = route::missing(d) {
-        return Err(missing);
-    }
-    if let Some(shared) = claims::shared_rule(d) {
-        return Err(shared);
-    }
+    provider::requirements(d)?;
     if spec.analysis.metrics.iter().all(|m| m.observe_only) {
         return Err(("NoMetrics", "spec.analysis.metrics has no metric that decides; a step never advances without evidence, so add one".into()));
     }
@@ -98,12 +90,6 @@ fn requirements(d: &mut Draft<'_>) -> Result<(), (&'static str, String)> {
              shorten them, or record the long ones as rules in Prometheus"
         );
         return Err(("MetricsTooLong", message));
-    }
-    if let Some(shadow) = &spec.strategy.shadow {
-        match mirror_support(gateway.mirror, shadow.percent, &d.obs.gateways) {
-            MirrorSupport::Yes { .. } => {}
-            MirrorSupport::No(message) => return Err(("MirrorUnsupported", message)),
-        }
     }
     Ok(())
 }
@@ -180,6 +166,9 @@ pub fn overtaken(d: &Draft<'_>) -> Option<Overtaken> {
         return Some(Overtaken::Newer(format!(
             "the spec names HTTPRoute {new} now: {old} is put back first, the evidence so far is void, a new plan begins"
         )));
+    }
+    if let Some(message) = provider::changed(d) {
+        return Some(Overtaken::Newer(message));
     }
     let now = match target::wanted(d) {
         Wanted::Nothing => return Some(Overtaken::SetBack),

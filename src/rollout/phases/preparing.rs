@@ -7,6 +7,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 
 use crate::api::condition::{ConditionType, Finding};
 use crate::api::{Candidate, ReleaseKind, Slot, time};
+use crate::rollout::provider::{self, Provider};
 use crate::rollout::rollback::{self, Cause};
 use crate::rollout::target::{self, Target};
 use crate::rollout::{Action, Draft, capacity, evidence, questions, route, selectors, world};
@@ -47,14 +48,15 @@ pub fn run(d: &mut Draft<'_>) {
     let need = capacity::need(d, weight, mirror);
     let slot_there = slot(d, &c, &target, need);
     let service = slot_there && selectors::candidate_service(d, c.slot);
-    let warm = slot_there && c.kind != ReleaseKind::Expedited && route::warm(d);
+    let by_route = c.kind != ReleaseKind::Expedited && provider::of_draft(d) == Provider::Gateway;
+    let warm = slot_there && by_route && route::warm(d);
     if deadline(d, &c, need) {
         return;
     }
     let ready = slot_there && is_ready(d, &c, need);
     candidate_condition(d, &c, need, ready);
     let evidence = c.kind == ReleaseKind::Expedited || preflight(d, &c, ready);
-    let programmed = c.kind == ReleaseKind::Expedited || (warm && programmed(d, &c));
+    let programmed = !by_route || (warm && programmed(d, &c));
     if !(ready && service && evidence && programmed && d.stalled.is_none()) {
         return;
     }

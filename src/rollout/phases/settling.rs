@@ -9,11 +9,11 @@ use crate::api::{ActiveVersion, Pause, Phase, ReleaseKind, RollbackOrHold, Settl
 use crate::rollout::clean::drain;
 use crate::rollout::rollback::{self, Cause};
 use crate::rollout::target;
-use crate::rollout::{Action, Draft, adoption, capacity, evidence, guard, route, selectors, world};
+use crate::rollout::{Action, Draft, adoption, capacity, evidence, guard, provider, route, selectors, world};
 use crate::workload::labels::pod_template_labels;
 use crate::workload::services;
 
-use super::{judged, pending, resting};
+use super::{pending, resting};
 
 /// How long the endpoints have to follow the selectors, and the old arm its scale.
 const FOLLOW_WITHIN: Duration = Duration::seconds(60);
@@ -74,7 +74,7 @@ fn stands(d: &mut Draft<'_>) -> bool {
     let Some(settling) = d.status.settling.clone().filter(|s| s.step <= 1 && !expedited) else { return true };
     evidence::remember_pods(d);
     let judged = evidence::judge(d, Stage::Watch);
-    let per_stable = judged::per_stable(d, None);
+    let per_stable = provider::per_stable(d, None);
     // Who ended the watch as verified has been told of what only holds; a breach counts all the same.
     let ends = |s: &evidence::Signal| s.then == RollbackOrHold::Rollback || s.reason == "MetricBreach";
     let Some(signal) = evidence::signals(d, &judged, per_stable).into_iter().find(ends) else { return true };
@@ -93,8 +93,8 @@ fn stands(d: &mut Draft<'_>) -> bool {
 /// The selectors go back; the route has not been touched.
 fn back_to_watching(d: &mut Draft<'_>, settling: &Settling, reason: &str, message: &str) {
     d.status.settling = None;
-    selectors::point_all(d, settling.old_slot, "back to the old version");
     d.transition(Phase::Watching, "Watching", reason, message);
+    selectors::point_all(d, settling.old_slot, "back to the old version");
 }
 
 /// After the turn a selector that somebody reset is corrected at once. An old arm that it led to drains anew, but not for

@@ -3,7 +3,7 @@
 use crate::analysis::Stage;
 use crate::api::Phase;
 use crate::rollout::rollback::{self, Cause};
-use crate::rollout::{Draft, route, world};
+use crate::rollout::{Draft, provider, world};
 
 use super::pending::{self, Overtaken};
 use super::{canary, judged, preparing};
@@ -18,7 +18,7 @@ pub fn begin(d: &mut Draft<'_>) {
         "ShadowStarted",
         format!("{percent} % of the requests are mirrored to it"),
     );
-    route::keep(d, Some(percent), false);
+    provider::keep(d, Some(percent), false);
 }
 
 /// One pass.

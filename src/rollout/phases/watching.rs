@@ -1,20 +1,21 @@
 //! Watching: the candidate has nearly all the traffic; the version before is warm and keeps a share to compare with. From
 //! here on the plan is frozen: another version waits.
 
-use crate::analysis::{Outcome, Reason, Stage};
+use crate::analysis::{Outcome, Reason};
 use crate::api::{OnNewVersion, Phase};
 use crate::rollout::evidence::Judged;
 use crate::rollout::rollback::{self, Cause};
-use crate::rollout::{Draft, evidence, route};
+use crate::rollout::{Draft, evidence, provider};
 
 use super::{judged, preparing, settling};
 
 /// The promotion.
 pub fn begin(d: &mut Draft<'_>, why: &str) {
-    let weight = 100 - d.spec().strategy.watch.control_weight;
+    let weight = 100 - provider::control_weight(d);
+    d.status.phase = Some(Phase::Watching);
     judged::step(d, 0, weight);
     d.transition(Phase::Watching, "Watching", "Promoted", format!("share {weight} %: {why}"));
-    route::keep(d, None, true);
+    provider::keep(d, None, true);
 }
 
 /// One pass.
@@ -27,7 +28,7 @@ pub fn run(d: &mut Draft<'_>) {
     }
     stable_changed(d);
     let watch = d.spec().strategy.watch.clone();
-    let Some(look) = judged::look(d, Stage::Watch, None) else { return };
+    let Some(look) = judged::look(d, provider::stage_of_watch(d), None) else { return };
     let newer = newer(d);
     let end_now = newer.is_some() && watch.on_new_version == OnNewVersion::EndWatch;
     let promoted = end_now || d.status.step.as_ref().is_some_and(|s| s.promoted);
@@ -46,7 +47,7 @@ pub fn run(d: &mut Draft<'_>) {
         }
         return;
     }
-    if promoted || duration.is_zero() || ends(&look.judged, watch.control_weight > 0) {
+    if promoted || duration.is_zero() || ends(&look.judged, provider::control_weight(d) > 0) {
         return settling::begin(
             d,
             if promoted { "the watch was ended as verified" } else { "the watch ended clean" },

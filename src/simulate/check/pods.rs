@@ -1,6 +1,6 @@
 //! I2: the stable version keeps its pods; nothing that gets or just got requests is scaled away.
 
-use crate::api::Phase;
+use crate::api::{Phase, Slot};
 use crate::rollout::Action;
 use crate::simulate::expect::status_of;
 use crate::simulate::operator::Pass;
@@ -25,8 +25,15 @@ pub fn scaled(checks: &mut Checks, before: &Before, world: &World, pass: &Pass, 
         phase,
         Some(Phase::Preparing | Phase::Shadow | Phase::Canary | Phase::Watching | Phase::RollingBack)
     );
+    let spec = &pass.observed.rollout.spec;
+    // Where pods make the share, one too many is a share too large.
+    let of_candidate = |s: Slot| s.deployment(&spec.workload.deployment) == *deployment;
+    let lowers_share = spec.traffic.replicas.is_some()
+        && replicas > 0
+        && pass.plan.status.candidate.as_ref().is_some_and(|c| of_candidate(c.slot));
     if let Some(service) = selected
         && (held || replicas == 0)
+        && !lowers_share
     {
         checks.broken(
             "I2",
@@ -43,7 +50,11 @@ pub fn scaled(checks: &mut Checks, before: &Before, world: &World, pass: &Pass, 
 /// An arm is stopped only when its last request is older than the drain.
 fn drained(checks: &mut Checks, world: &World, pass: &Pass, deployment: &str, replicas: i32) {
     let Some(last) = world.ledger.last.get(deployment).filter(|_| replicas == 0) else { return };
-    let drain = pass.observed.rollout.spec.traffic.drain.get().num_seconds();
+    let spec = &pass.observed.rollout.spec;
+    let back = pass.plan.status.rollback.is_some();
+    // Without a gateway connections of before end only with their pods: there a candidate that is taken back is not drained.
+    let by_count = back && pass.plan.status.route.is_none();
+    let drain = if by_count { 1 } else { spec.traffic.drain.get().num_seconds() };
     let ready = world.objects.pods.values().any(|p| p.deployment == deployment && p.ready);
     let since = world.now.timestamp() - last;
     if ready && since < drain {

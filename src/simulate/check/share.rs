@@ -34,6 +34,20 @@ pub fn selects(world: &World, service: &str, deployment: &str) -> bool {
     world.objects.services.get(service).is_some_and(|s| !labels.is_empty() && services::selects(s, &labels))
 }
 
+/// The part of a Service's requests that reach a Deployment: all, where it selects nothing else, else by the ready pods.
+fn part(world: &World, service: &str, deployment: &str) -> f64 {
+    if !selects(world, service, deployment) {
+        return 0.0;
+    }
+    let Some(found) = world.objects.services.get(service) else { return 0.0 };
+    let ready: Vec<_> =
+        world.objects.pods.values().filter(|p| p.ready && services::selects(found, &p.labels)).collect();
+    match ready.len() {
+        0 => 1.0,
+        all => ready.iter().filter(|p| p.deployment == deployment).count() as f64 / all as f64,
+    }
+}
+
 fn candidate_slot(rollout: &ModelRollout) -> Slot {
     let status = status_of(rollout);
     let active = status.active.as_ref().map_or(Slot::Origin, |a| a.slot);
@@ -56,9 +70,10 @@ pub fn to(world: &World, rollout: &ModelRollout, deployment: &str) -> i32 {
         let weight = |b: &Value| b["weight"].as_i64().unwrap_or(1);
         let list: Vec<&Value> = rule["backendRefs"].as_array().into_iter().flatten().filter(pair).collect();
         let total: i64 = list.iter().map(|b| weight(b)).sum();
-        let reaching = |b: &&&Value| selects(world, b["name"].as_str().unwrap_or_default(), deployment);
-        let part: i64 = list.iter().filter(reaching).map(|b| weight(b)).sum();
-        if total == 0 { 0 } else { (part * 100 + total - 1) / total }
+        let reaching = |b: &&Value| part(world, b["name"].as_str().unwrap_or_default(), deployment);
+        let part: f64 = list.iter().map(|b| weight(b) as f64 * reaching(b)).sum();
+        // Rounded up, but not for what only floating point leaves.
+        if total == 0 { 0 } else { (part * 100.0 / total as f64 - 1e-6).ceil() as i64 }
     };
     rules.iter().map(share).max().map_or(0, |s| i32::try_from(s).unwrap_or(100))
 }
@@ -69,13 +84,18 @@ pub fn grant(checks: &mut Checks, world: &World, pass: &Pass) {
     let spec = &pass.observed.rollout.spec;
     let Some(rollout) = world.objects.rollouts.get(pass.observed.name()) else { return };
     let status = status_of(rollout);
+    let by_count = spec.traffic.replicas.is_some();
     let step = |i: usize| spec.strategy.canary.steps.get(i).map(|s| s.weight);
     let granted = match status.phase {
         Some(Phase::Canary) => {
             let index = status.step.as_ref().map_or(0, |s| usize::try_from(s.index).unwrap_or(0));
             // A step that was cut out of the spec keeps what it had; one that was lowered is lowered.
-            step(index).unwrap_or_else(|| checks.granted.get(&uid).copied().unwrap_or(0))
+            let weight = step(index).unwrap_or_else(|| checks.granted.get(&uid).copied().unwrap_or(0));
+            // One pod may be more than the step says: less than that cannot be given.
+            if by_count { weight.max((100 + status.capacity) / (status.capacity + 1)) } else { weight }
         }
+        // By counts of pods nothing is left for stable.
+        Some(Phase::Watching) if by_count => 100,
         Some(Phase::Watching) => 100 - spec.strategy.watch.control_weight,
         Some(Phase::Settling) => 100,
         Some(

@@ -93,6 +93,12 @@ impl Simulation {
             | Command::ServiceRecreate(..) => {
                 self.checks.foreign = Some(self.world.now.timestamp());
             }
+            // By counts of pods the loss of a stable one raises the share as somebody's hand would.
+            Command::PodsLose(..) | Command::PodsEvict(..) | Command::PodsUnready(..)
+                if self.world.objects.rollouts.values().any(|r| r.spec.traffic.replicas.is_some()) =>
+            {
+                self.checks.foreign = Some(self.world.now.timestamp());
+            }
             _ => {}
         }
         people::perform(&mut self.world, command);

@@ -36,6 +36,15 @@ fn count(value: &Value) -> Option<i32> {
     value.as_i64().and_then(|n| i32::try_from(n).ok())
 }
 
+/// The slot's, held at so many pods: neither more nor fewer, whatever the load.
+pub fn pinned(user: &Value, of: &For<'_>, pods: i32) -> Value {
+    let mut hpa = copy(user, of, pods);
+    let pods = pods.max(1);
+    hpa["spec"]["minReplicas"] = pods.into();
+    hpa["spec"]["maxReplicas"] = pods.into();
+    hpa
+}
+
 /// The slot's: as the user's, for the slot's Deployment, and never below `floor` pods. Where the user's maximum is below
 /// that, the floor counts: it is what the traffic needs.
 pub fn copy(user: &Value, of: &For<'_>, floor: i32) -> Value {

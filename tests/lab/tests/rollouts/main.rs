@@ -102,6 +102,10 @@ fn together(world: Place) -> Vec<Trial> {
         fits::take_over::a_second_rollout_shares_the_route,
         fits::take_over::services_with_several_ports_and_headless,
         fits::take_over::a_route_with_sixteen_rules,
+        fits::no_gateway::counts_of_pods_make_the_share,
+        fits::no_gateway::a_failing_one_loses_its_connections,
+        fits::no_gateway::refusals_say_what_would_do,
+        fits::no_gateway::autoscalers_are_held_still_and_lost_pods_count,
     ]
 }
 

@@ -3,5 +3,6 @@
 pub mod autoscalers;
 pub mod covered;
 pub mod git;
+pub mod no_gateway;
 pub mod take_over;
 pub mod templates;
