@@ -27,7 +27,8 @@ async fn patch(world: &World, user: &User, patch: Value) -> Result<Result<(), Wr
     let mut rollout: ModelRollout = serde_json::from_value(cases::valid("ModelRollout"))?;
     rollout.metadata.namespace = Some("default".to_owned());
     let patch = serde_json::from_value(patch)?;
-    let action = Action::PatchService { name: NAME.to_owned(), patch, what: "a test".to_owned() };
+    let action =
+        Action::PatchService { name: NAME.to_owned(), patch, what: "a test".to_owned(), gives: false };
     Ok(writer.act(&rollout, &action, None, Duration::from_secs(5)).await.map(|_| ()))
 }
 
