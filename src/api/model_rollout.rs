@@ -42,6 +42,7 @@ use super::{Analysis, ModelRolloutStatus, RollbackOrHold, Strategy, Traffic, Wor
 )]
 #[x_kube(validation = model_rollout::holds_long_enough())]
 #[x_kube(validation = model_rollout::watch_long_enough())]
+#[x_kube(validation = model_rollout::no_shadow_without_gateway())]
 #[serde(rename_all = "camelCase")]
 pub struct ModelRolloutSpec {
     /// Logical name of the model.

@@ -17,6 +17,8 @@ use crate::rollout::observed::{ContainerExit, Endpoint, PodFacts};
 pub struct ReplicaSetRow {
     /// Name of the owning Deployment.
     pub deployment: Option<String>,
+    /// Its labels, which are as a rule those of its pods, where no Deployment has made it.
+    pub other_labels: Option<BTreeMap<String, String>>,
 }
 
 /// Of a pod: whose it is, and its facts.
@@ -62,7 +64,9 @@ fn owner(meta: &ObjectMeta, kind: &str) -> Option<String> {
 
 impl From<PartialObjectMeta<ReplicaSet>> for ReplicaSetRow {
     fn from(set: PartialObjectMeta<ReplicaSet>) -> Self {
-        Self { deployment: owner(&set.metadata, "Deployment") }
+        let deployment = owner(&set.metadata, "Deployment");
+        let other_labels = set.metadata.labels.filter(|_| deployment.is_none());
+        Self { deployment, other_labels }
     }
 }
 

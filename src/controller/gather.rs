@@ -94,8 +94,10 @@ fn other_pod_labels(stores: &Stores, namespace: &str, origin: &str) -> Vec<BTree
     let labels = |d: &Deployment| d.spec.as_ref()?.template.metadata.as_ref()?.labels.clone();
     let all = stores.deployments.list(namespace);
     let others = all.iter().filter(|d| d.metadata.name.as_ref().is_none_or(|n| !ours.contains(n)));
-    let pods = stores.pods.list(namespace);
-    others.filter_map(|d| labels(d)).chain(pods.iter().filter_map(|p| p.other_labels.clone())).collect()
+    let (pods, sets) = (stores.pods.list(namespace), stores.replica_sets.list(namespace));
+    let pods = pods.iter().filter_map(|p| p.other_labels.clone());
+    let sets = sets.iter().filter_map(|s| s.other_labels.clone());
+    others.filter_map(|d| labels(d)).chain(pods).chain(sets).collect()
 }
 
 fn claims(stores: &Stores, namespace: &str) -> BTreeMap<String, Vec<String>> {

@@ -92,10 +92,42 @@ pub fn recognise(d: &mut Draft<'_>) {
     }
     let user = d.spec().traffic.service.clone();
     let selected = d.obs.service(&user).and_then(|s| world::selects(s, &d.status));
+    if let Some(both) = at_both(d, &user) {
+        d.stall("ActiveUnknown", both);
+        return;
+    }
     d.status.active = match selected {
         Some(slot @ (Slot::A | Slot::B)) => in_slot(d, slot),
         Some(Slot::Origin) | None => super::target::running_in_origin(d.obs),
     };
+}
+
+/// The Service selects pods of a slot without leading to one slot: by it cannot be told which of two versions was verified.
+fn at_both(d: &Draft<'_>, service: &str) -> Option<String> {
+    let found = d.obs.service(service)?;
+    let leads = |slot: &Slot| {
+        let labels = d.obs.deployment(*slot).map(labels::pod_template_labels).unwrap_or_default();
+        services::selects(found, &labels)
+    };
+    let slots: Vec<String> = Slot::OURS
+        .into_iter()
+        .filter(leads)
+        .map(|slot| {
+            format!(
+                "{} (version {})",
+                slot.deployment(&d.spec().workload.deployment),
+                d.obs.deployment(slot).map_or("?", world::slot_version)
+            )
+        })
+        .collect();
+    let one = world::selects(found, &d.status).is_some();
+    (!one && !slots.is_empty()).then(|| {
+        format!(
+            "the status is gone and Service {service} selects pods of {} by labels that versions share, so which of them is verified cannot \
+             be told: set its selector to the labels of the one that shall serve",
+            slots.join(" and ")
+        )
+    })
 }
 
 /// While the origin serves, Kubernetes rolls a change of its template out in place: what is active follows it.

@@ -29,7 +29,7 @@ pub fn need_of_step(d: &Draft<'_>) -> i32 {
 /// Pods that a share needs.
 pub fn need(d: &Draft<'_>, weight: i32, mirror: i32) -> i32 {
     match provider::of_draft(d) {
-        Provider::Replicas if weight < 100 => replicas::pods_for(d, 0, weight).max(1),
+        Provider::Replicas if weight < 100 => replicas::first_pods(d),
         Provider::Gateway | Provider::Replicas => capacity::need(d.status.capacity, weight, mirror),
     }
 }
@@ -71,6 +71,9 @@ pub fn raise(d: &mut Draft<'_>, slot: Slot, wanted: i32) {
 /// Pods with which a slot starts that has none: what is needed, and at least what its autoscaler would make of it at once.
 pub fn from_nothing(d: &mut Draft<'_>, slot: Slot, wanted: i32) -> i32 {
     hold(d, slot, wanted);
+    if provider::held_still(d).iter().any(|(still, _)| *still == slot) {
+        return wanted;
+    }
     companions::scaler(d, slot).map_or(wanted, |user| wanted.max(autoscaler::floor(user)))
 }
 

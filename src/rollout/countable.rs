@@ -4,6 +4,7 @@ use crate::api::Slot;
 use crate::traffic::replicas::{count, percent, smallest, stable_for};
 use crate::workload::companions;
 
+use super::accepted::accepted;
 use super::{Draft, questions, replicas, world};
 
 type Refusal = (&'static str, String);
@@ -24,6 +25,9 @@ pub fn requirements(d: &Draft<'_>) -> Result<(), Refusal> {
         return Err(("NoGateway", message));
     }
     autoscaler(d)?;
+    if let Some(refused) = uneven(d) {
+        return Err(refused);
+    }
     if let Some(message) = replicas::not_shared(d) {
         return Err(("NoSharedLabel", message));
     }
@@ -43,6 +47,30 @@ fn autoscaler(d: &Draft<'_>) -> Result<(), Refusal> {
         companions::name(hpa)
     );
     Err(("AutoscalerMovesShare", message))
+}
+
+/// A field of the Service by which a node, a zone or a client does not get every pod alike.
+fn uneven(d: &Draft<'_>) -> Option<Refusal> {
+    let name = &d.spec().traffic.service;
+    let spec = d.obs.service(name)?.spec.as_ref()?;
+    let is = |field: &Option<String>, value: &str| field.as_deref() == Some(value);
+    let field = if is(&spec.session_affinity, "ClientIP") {
+        "sessionAffinity: ClientIP".to_owned()
+    } else if is(&spec.internal_traffic_policy, "Local") {
+        "internalTrafficPolicy: Local".to_owned()
+    } else if is(&spec.external_traffic_policy, "Local") {
+        "externalTrafficPolicy: Local".to_owned()
+    } else {
+        format!("trafficDistribution: {}", spec.traffic_distribution.as_ref()?)
+    };
+    let finding = format!("SharesUneven/{name}");
+    (!accepted(d.obs, &finding)).then(|| {
+        let message = format!(
+            "Service {name} has {field}, so a client or a node may send all of its requests to the candidate whatever the counts of pods \
+             are; take the field away for the rollout, or accept it with the annotation understudy.dev/accept: {finding}"
+        );
+        ("SharesUneven", message)
+    })
 }
 
 /// Every step must be a share that counts of pods can make.

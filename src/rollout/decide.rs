@@ -32,6 +32,9 @@ pub fn decide(obs: &Observed) -> Plan {
 
 fn pass(d: &mut Draft<'_>) {
     adoption::recognise(d);
+    if d.status.active.is_none() && d.stalled.is_some() {
+        return;
+    }
     if d.status.active.is_none() {
         let deployment = &d.spec().workload.deployment;
         return d.stall("OriginMissing", format!("Deployment {deployment} does not exist; create it, it serves on day one and is the template of every version"));

@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use crate::api::{SelectorGuard, Slot};
+use crate::api::{OriginalSelector, SelectorGuard, Slot};
 use crate::traffic::guard::{guard, guard_name, renew_guard};
+use crate::workload::both::Reach;
 use crate::workload::services;
 
 use super::accepted::accepted;
 use super::observed::SelectorPolicy;
-use super::{Action, Draft, selectors, world};
+use super::{Action, Draft, replicas, selectors, world};
 
 /// Name of the ConfigMap.
 pub fn name(d: &Draft<'_>) -> String {
@@ -19,12 +20,20 @@ pub fn name(d: &Draft<'_>) -> String {
 /// The selectors are kept as those of a slot; with the origin there is nothing to keep. Asked for before the Services are
 /// turned: a policy that does not know the operator would otherwise take its own write back.
 pub fn keep(d: &mut Draft<'_>, slot: Slot) {
+    keep_with(d, slot, replicas::kept(d));
+}
+
+/// The same, and where the Service leads whose selector makes the candidate's share.
+pub fn keep_with(d: &mut Draft<'_>, slot: Slot, governed: Reach) {
     d.actions.retain(|action| !action.is_about_guard());
     let Some(adoption) = d.status.adoption.clone().filter(|_| slot != Slot::Origin) else {
         remove(d);
         return;
     };
-    let selector = |s: &crate::api::OriginalSelector| Some((s.name.clone(), selectors::wanted(d, s, slot)?));
+    let selector = |s: &OriginalSelector| {
+        let reach = if replicas::governs(d, &s.name) { governed } else { Reach::Slot(slot) };
+        Some((s.name.clone(), selectors::selector(d, s, reach)?))
+    };
     let selectors: BTreeMap<_, _> = adoption.services.iter().filter_map(selector).collect();
     let mark = world::mark(d.obs);
     let wanted = guard(d.obs.namespace(), &d.spec().traffic.service, &mark, &selectors);
@@ -37,7 +46,9 @@ pub fn keep(d: &mut Draft<'_>, slot: Slot) {
         return d.warn("NameTaken", message);
     }
     if let Some(edit) = renew_guard(present, &wanted) {
-        let what = format!("the selectors of slot {slot}");
+        let shared = replicas::governs(d, &d.spec().traffic.service) && governed != Reach::Slot(slot);
+        let share = if shared { format!(", with {governed} behind the Service") } else { String::new() };
+        let what = format!("the selectors of slot {slot}{share}");
         d.act(Action::PatchGuard { name: name(d), patch: edit.patch, what });
     }
 }

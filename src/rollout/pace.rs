@@ -9,6 +9,7 @@ use chrono::{DateTime, Duration, Utc};
 use serde_json::Value;
 
 use super::{Action, Draft, world};
+use crate::api::Slot;
 use crate::traffic::foreign_writer;
 use crate::workload::companions;
 
@@ -96,7 +97,10 @@ fn pace(d: &Draft<'_>, action: &Action) -> &'static Pace {
         Action::PatchRoute { name, patch, .. } => {
             name == world::route_name(d.obs) && of_spec(patch) && !raises(d)
         }
-        Action::Scale { deployment, replicas } => *replicas > 0 && *deployment == active,
+        // By counts of pods one too many is a share too large: what lowers a scale, other than to 0, is of traffic too.
+        Action::Scale { deployment, replicas } => {
+            *replicas > 0 && (*deployment == active || lowers(d, action))
+        }
         Action::CreateDeployment(made) => made.metadata.name.as_deref() == Some(active.as_str()),
         Action::SetFinalizers(_)
         | Action::ReplaceDeployment(_)
@@ -114,6 +118,13 @@ fn pace(d: &Draft<'_>, action: &Action) -> &'static Pace {
         | Action::RecordOutcome { .. } => false,
     };
     if of_traffic { &TRAFFIC } else { &OURS }
+}
+
+fn lowers(d: &Draft<'_>, action: &Action) -> bool {
+    let Action::Scale { deployment, replicas } = action else { return false };
+    let origin = &d.spec().workload.deployment;
+    let slot = Slot::OURS.into_iter().find(|slot| slot.deployment(origin) == *deployment);
+    slot.is_some_and(|slot| *replicas < world::replicas(d.obs.deployment(slot)))
 }
 
 fn of_spec(patch: &json_patch::Patch) -> bool {

@@ -51,6 +51,17 @@ pub fn requirements(d: &mut Draft<'_>) -> Result<(), (&'static str, String)> {
     }
 }
 
+/// A plan is fixed: what can later not be found again.
+pub fn remember(d: &mut Draft<'_>) {
+    let both = match of_draft(d) {
+        Provider::Gateway => return,
+        Provider::Replicas => replicas::selector_of_both(d),
+    };
+    if let Some(c) = &mut d.status.candidate {
+        c.both = both;
+    }
+}
+
 /// Percent that stays with the stable version in the watch; 0: there is nothing to compare with.
 pub fn control_weight(d: &Draft<'_>) -> i32 {
     match of_draft(d) {
@@ -61,12 +72,9 @@ pub fn control_weight(d: &Draft<'_>) -> i32 {
 
 /// A step begins: what of its share is to be set at once.
 pub fn begin(d: &mut Draft<'_>) {
-    let set = match of_draft(d) {
-        Provider::Gateway => return,
-        Provider::Replicas => replicas::share_to_set(d),
-    };
-    if let Some(step) = &mut d.status.step {
-        step.set = set;
+    match of_draft(d) {
+        Provider::Gateway => {}
+        Provider::Replicas => replicas::begin(d),
     }
 }
 
@@ -78,11 +86,12 @@ pub fn keep(d: &mut Draft<'_>, mirror: Option<i32>, looked: bool) -> Kept {
     }
 }
 
-/// The pods that the share needs: it follows those that are ready. True when all are.
-pub fn pods(d: &mut Draft<'_>, looked: bool) -> bool {
+/// The pods that the share needs: it follows those that are ready. True when all are. `looked`: this pass brought new
+/// evidence; `held`: something speaks against the candidate without taking it back.
+pub fn pods(d: &mut Draft<'_>, looked: bool, held: bool) -> bool {
     match of_draft(d) {
         Provider::Gateway => shortage::pods(d),
-        Provider::Replicas => replicas::pods(d, looked),
+        Provider::Replicas => replicas::pods(d, looked, held),
     }
 }
 

@@ -5,18 +5,26 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::Service;
 
 use crate::api::{FollowingService, OriginalSelector, Slot};
-use crate::traffic::selector;
+use crate::traffic::selector as edits;
 use crate::workload::both::{self, Reach};
 use crate::workload::{labels, services};
 
 use super::provider::{self, Provider};
 use super::{Action, Draft, guard, replicas, world};
 
-/// The selector that a following Service is to have while the Services lead to that slot.
-pub fn wanted(d: &Draft<'_>, original: &OriginalSelector, slot: Slot) -> Option<BTreeMap<String, String>> {
-    let adoption = d.status.adoption.as_ref()?;
-    let reach = if replicas::governs(d, &original.name) { replicas::reach(d) } else { Reach::Slot(slot) };
-    both::wanted(adoption, &original.selector, reach, world::both(d.obs, &d.status).as_ref())
+/// Where a following Service is to lead while the Services lead to that slot.
+fn reach(d: &Draft<'_>, original: &OriginalSelector, slot: Slot) -> Reach {
+    if replicas::governs(d, &original.name) { replicas::reach(d) } else { Reach::Slot(slot) }
+}
+
+/// The selector by which a following Service leads there.
+pub fn selector(
+    d: &Draft<'_>,
+    original: &OriginalSelector,
+    reach: Reach,
+) -> Option<BTreeMap<String, String>> {
+    let both = d.status.candidate.as_ref().and_then(|c| c.both.as_ref());
+    both::wanted(d.status.adoption.as_ref()?, &original.selector, reach, both)
 }
 
 /// Whether a Service leads to a slot of ours: by a selector that we write, or, while counts of pods split the traffic, by
@@ -33,22 +41,16 @@ pub fn leads_to_ours(d: &Draft<'_>, service: &Service) -> bool {
     }
 }
 
-/// Brings the user's Service to what the candidate's share asks for. `gives`: it leads to the candidate afterwards.
-pub fn turn_governed(d: &mut Draft<'_>, name: &str, what: &str, gives: bool) {
-    let active = world::active_slot(&d.status);
-    turn(d, name, active, what, gives);
-}
-
-/// The edit that brings a following Service to a slot. Who owns its selector now is remembered with the intent. True when
-/// there is something to write, and it is.
-fn turn(d: &mut Draft<'_>, name: &str, slot: Slot, what: &str, gives: bool) -> bool {
+/// The edit that brings a following Service to a slot, or to both arms. Who owns its selector now is remembered with the
+/// intent. `gives`: it leads traffic to a candidate that is not verified. True when there is something to write, and it is.
+pub fn turn(d: &mut Draft<'_>, name: &str, reach: Reach, what: &str, gives: bool) -> bool {
     let found = d.status.adoption.as_ref().and_then(|a| a.services.iter().find(|s| s.name == name));
-    let Some(wanted) = found.and_then(|original| wanted(d, original, slot)) else { return false };
+    let Some(wanted) = found.and_then(|original| selector(d, original, reach)) else { return false };
     let (Some(service), Some(adoption)) = (d.obs.service(name), &mut d.status.adoption) else { return false };
     let Some(at) = adoption.services.iter().position(|s| s.name == name) else { return false };
-    let Some(edit) = selector::selector_edit(service, &wanted) else { return false };
+    let Some(edit) = edits::selector_edit(service, &wanted) else { return false };
     let original = &mut adoption.services[at];
-    original.owners = selector::owners(service, &original.owners);
+    original.owners = edits::owners(service, &original.owners);
     d.act(Action::PatchService { name: name.to_owned(), patch: edit.patch, what: what.to_owned(), gives })
 }
 
@@ -60,7 +62,7 @@ pub fn give_back(d: &mut Draft<'_>) {
         if world::selects(service, &d.status) != Some(Slot::Origin) {
             continue;
         }
-        if let Some(edit) = selector::give_back(service, &original.owners) {
+        if let Some(edit) = edits::give_back(service, &original.owners) {
             let (name, what) = (original.name.clone(), "field owners as before".to_owned());
             d.act_once(Action::PatchService { name, patch: edit.patch, what, gives: false });
         }
@@ -74,12 +76,13 @@ pub fn point_all(d: &mut Draft<'_>, slot: Slot, what: &str) -> bool {
     let mut done = true;
     for original in &adoption.services {
         let Some(service) = d.obs.service(&original.name) else { continue };
-        let selector = service.spec.as_ref().and_then(|s| s.selector.as_ref());
-        if selector.is_some() && selector == wanted(d, original, slot).as_ref() {
+        let present = service.spec.as_ref().and_then(|s| s.selector.as_ref());
+        let reach = reach(d, original, slot);
+        if present.is_some() && present == selector(d, original, reach).as_ref() {
             continue;
         }
         done = false;
-        turn(d, &original.name, slot, what, false);
+        turn(d, &original.name, reach, what, false);
     }
     done
 }
@@ -114,7 +117,7 @@ pub fn guard(d: &mut Draft<'_>) {
             continue;
         }
         let what = format!("selector back to the active slot {active}");
-        if turn(d, &original.name, active, &what, false) {
+        if turn(d, &original.name, Reach::Slot(active), &what, false) {
             d.event(true, "SelectorCorrected", format!("Service {}: {what}", original.name));
             d.urgent();
         }
@@ -142,7 +145,7 @@ pub fn candidate_service(d: &mut Draft<'_>, slot: Slot) -> bool {
         d.stall("NameTaken", format!("Service {name} exists and is somebody else's; rename or remove it"));
         return false;
     }
-    match selector::renew_service(existing, &wanted) {
+    match edits::renew_service(existing, &wanted) {
         None => true,
         Some(edit) => {
             let what = format!("a copy of {user}, selecting slot {slot}");

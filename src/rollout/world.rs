@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Service;
 use crate::api::{ModelRolloutStatus, ModelVersion, Slot, SlotStatus};
 use crate::api::{Role, keys};
 use crate::traffic::{self, http_route, replicas};
-use crate::workload::both::{self, Reach};
+use crate::workload::both::Reach;
 use crate::workload::{labels, slot::Mark};
 
 use super::Observed;
@@ -67,19 +67,12 @@ pub fn selects(service: &Service, status: &ModelRolloutStatus) -> Option<Slot> {
     labels::selected_slot(adoption, &original.selector, selector)
 }
 
-/// The selector by which the user's Service leads to both arms; nothing where they have no label of their own in common.
-pub fn both(obs: &Observed, status: &ModelRolloutStatus) -> Option<BTreeMap<String, String>> {
-    let (adoption, origin) = (status.adoption.as_ref()?, &obs.rollout.spec.workload.deployment);
-    let original = adoption.services.iter().find(|s| s.name == obs.rollout.spec.traffic.service)?;
-    let labels = obs.origin.as_ref().map(labels::pod_template_labels).unwrap_or_default();
-    both::selector(adoption, &original.selector, active_slot(status), &labels, origin)
-}
-
 /// What a following Service leads to: one slot, or both arms.
 pub fn reach(obs: &Observed, status: &ModelRolloutStatus, service: &Service) -> Option<Reach> {
     let named = service.metadata.name.as_deref() == Some(&obs.rollout.spec.traffic.service);
     let selector = service.spec.as_ref().and_then(|s| s.selector.as_ref());
-    let at_both = named && selector.is_some() && both(obs, status).as_ref() == selector;
+    let both = status.candidate.as_ref().and_then(|c| c.both.as_ref());
+    let at_both = named && selector.is_some() && both == selector;
     selects(service, status).map(Reach::Slot).or_else(|| at_both.then_some(Reach::Both))
 }
 

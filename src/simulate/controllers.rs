@@ -170,6 +170,8 @@ fn live(world: &mut World, name: &str) {
 fn report(world: &mut World, deployment: &Deployment) {
     let name = name_of(deployment);
     let Some(present) = world.objects.deployments.get(name).cloned() else { return };
+    let key = (present.metadata.uid.clone(), present.metadata.generation);
+    let hash = world.templates.get(&key).cloned().unwrap_or_default();
     let pods: Vec<_> = world
         .objects
         .pods
@@ -180,6 +182,7 @@ fn report(world: &mut World, deployment: &Deployment) {
     let status = DeploymentStatus {
         observed_generation: present.metadata.generation,
         replicas: count(pods.len()),
+        updated_replicas: count(pods.iter().filter(|p| p.template == hash).count()),
         ready_replicas: count(pods.iter().filter(|p| p.ready).count()),
         ..DeploymentStatus::default()
     };

@@ -1,6 +1,7 @@
 //! One Service that selects both arms at once: how traffic is split where there is no gateway.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use super::labels::{selected_slot, selector_for};
 use crate::api::{Adoption, Slot, keys};
@@ -14,6 +15,15 @@ pub enum Reach {
     Slot(Slot),
     /// The pods of the stable version and of the candidate.
     Both,
+}
+
+impl fmt::Display for Reach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Slot(slot) => write!(f, "slot {slot}"),
+            Self::Both => f.write_str("both versions"),
+        }
+    }
 }
 
 /// The selector that both arms' pods have: what the user's says apart from the changed labels, and what only the pods of

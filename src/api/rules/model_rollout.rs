@@ -56,6 +56,14 @@ pub fn watch_long_enough() -> Rule {
     )
 }
 
+/// Without a gateway nothing can be mirrored.
+pub fn no_shadow_without_gateway() -> Rule {
+    rule(
+        "!has(self.traffic.replicas) || !has(self.strategy.shadow)",
+        "strategy.shadow needs a gateway: with traffic.replicas nothing can be mirrored, so leave it out",
+    )
+}
+
 /// A provider of traffic is named.
 pub fn one_provider() -> Rule {
     rule(

@@ -115,6 +115,10 @@ pub struct Candidate {
     /// Pods that its autoscaler must not go below: the most that its shares have needed so far. 0 without an autoscaler.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub floor: i32,
+    /// Without a gateway: the selector that leads to both versions. Chosen with the plan, because later it could not be found
+    /// again in a template that changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub both: Option<BTreeMap<String, String>>,
 }
 
 /// Whether a count is not worth a line.

@@ -29,6 +29,9 @@ pub struct StepStatus {
     /// Pods that the next share needs and that are still missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub awaited: Option<AwaitedPods>,
+    /// Without a gateway: the counts of pods that make the step's share.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counts: Option<StepCounts>,
     /// When the step was decided.
     pub started_at: DateTime<Utc>,
     /// Milliseconds that counted towards the hold: at the planned weight, with fresh evidence of both arms.
@@ -40,6 +43,16 @@ pub struct StepStatus {
     /// A Promote decision ended the hold.
     #[serde(default)]
     pub promoted: bool,
+}
+
+/// Counts of pods that make a share.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct StepCounts {
+    /// Pods of the candidate.
+    pub candidate: i32,
+    /// Pods of the stable version beside them.
+    pub stable: i32,
 }
 
 /// Pods that are waited for.

@@ -106,5 +106,6 @@ fn edited(d: &mut Draft<'_>) {
         s.set_at = now;
         s.written = false;
     }
+    provider::begin(d);
     evidence::share_changed(d);
 }

@@ -41,7 +41,7 @@ pub fn look(d: &mut Draft<'_>, stage: Stage, mirror: Option<i32>) -> Option<Look
     if !foreign && no_data_for_long(d, &judged) {
         return None;
     }
-    let enough = provider::pods(d, judged.looked);
+    let enough = provider::pods(d, judged.looked, !signals.is_empty());
     let kept = provider::keep(d, mirror, judged.looked);
     clock(d, &judged, kept);
     let contested = provider::contested(d);
@@ -92,6 +92,7 @@ pub fn step(d: &mut Draft<'_>, index: i32, weight: i32) {
         written: false,
         short_since: None,
         awaited: None,
+        counts: None,
         started_at: now,
         held_ms: 0,
         evidence_ms: 0,

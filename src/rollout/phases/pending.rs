@@ -115,8 +115,10 @@ pub fn start_in(d: &mut Draft<'_>, target: &Target, kind: ReleaseKind, slot: Slo
         kind,
         since: d.now(),
         floor: 0,
+        both: None,
     });
     d.status.route = d.status.route.take().or_else(|| d.spec().route_name().map(str::to_owned));
+    provider::remember(d);
     d.status.capacity = 0;
     capacity::remember(d);
     if d.status.capacity == 0 {

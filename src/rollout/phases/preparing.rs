@@ -63,7 +63,8 @@ pub fn run(d: &mut Draft<'_>) {
     if paused(d) {
         return;
     }
-    match (c.kind, &d.spec().strategy.shadow) {
+    let shadow = d.spec().strategy.shadow.as_ref().filter(|_| by_route);
+    match (c.kind, shadow) {
         (ReleaseKind::Expedited, _) => settling::begin(d, "straight to all traffic, on a person's word"),
         (ReleaseKind::Version | ReleaseKind::Template, Some(_)) => shadow::begin(d),
         (ReleaseKind::Version | ReleaseKind::Template, None) => canary::begin(d, 0, "the candidate is ready"),
@@ -99,7 +100,8 @@ fn target_of(d: &Draft<'_>, c: &Candidate) -> Result<Target, target::Refusal> {
 fn first_share(d: &Draft<'_>, c: &Candidate) -> (i32, i32) {
     let strategy = &d.spec().strategy;
     let first = strategy.canary.steps.first().map_or(0, |s| s.weight);
-    match (c.kind, &strategy.shadow) {
+    let shadow = strategy.shadow.as_ref().filter(|_| provider::of_draft(d) == Provider::Gateway);
+    match (c.kind, shadow) {
         (ReleaseKind::Expedited, _) => (100, 0),
         (_, Some(shadow)) => (0, shadow.percent),
         (_, None) => (first, 0),

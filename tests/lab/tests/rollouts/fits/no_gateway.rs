@@ -99,13 +99,10 @@ pub async fn a_failing_one_loses_its_connections(world: &World) -> Result<()> {
 pub async fn refusals_say_what_would_do(world: &World) -> Result<()> {
     let space = Space::new(world, "uncounted").await?;
     let mut wanted = rollout("uncounted", json!([{"weight": 1, "hold": "3s"}, {"weight": 50, "hold": "3s"}]));
-    wanted["spec"]["strategy"]["shadow"] = json!({"percent": 100, "duration": "10s"});
     wanted["spec"]["analysis"]["metrics"] = json!([manifests::errors(), manifests::gateway()]);
     space.adopt(&wanted).await?;
     space.apply(&autoscaler("uncounted", 1, 4)).await?;
     space.release("1.1.0").await?;
-    ensure_says(&space, "MirrorUnsupported", "strategy.shadow").await?;
-    space.edit(json!({"spec": {"strategy": {"shadow": null}}})).await?;
     ensure_says(&space, "NoGateway", "metric gateway").await?;
     space.edit(json!({"spec": {"analysis": {"metrics": [manifests::errors()]}}})).await?;
     ensure_says(&space, "AutoscalerMovesShare", "HorizontalPodAutoscaler digits").await?;
@@ -131,7 +128,7 @@ pub async fn refusals_say_what_would_do(world: &World) -> Result<()> {
     space.edit(json!({"spec": {"strategy": {"canary": {"steps": steps}}}})).await?;
     space.wait_active("1.1.0").await?;
     let report = attributed(&space, &finish(load).await?, &[])?;
-    let end = "mirror, gateway metric, autoscaler, label and share refused in turn, then promoted";
+    let end = "gateway metric, autoscaler, label and share refused in turn, then promoted";
     space.measured(PART, "what counts cannot do", Some(&report), None, end)?;
     space.done().await
 }
