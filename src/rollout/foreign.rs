@@ -155,6 +155,14 @@ pub fn gone(d: &mut Draft<'_>) {
     }
 }
 
+/// Whether what is read may be from before a write of ours: the decision before this one was never read back. Only a later pass,
+/// which has seen this decision, can tell whether the share is as decided now or was so before that write.
+pub fn may_be_older(d: &Draft<'_>) -> bool {
+    let before = d.obs.rollout.status.as_ref().and_then(|status| status.step.as_ref());
+    let now = d.status.step.as_ref().map(|step| step.set);
+    before.is_some_and(|before| !before.written && Some(before.set) != now)
+}
+
 /// What was decided is read back: from now on less than that is somebody else's edit.
 pub fn arrived(d: &mut Draft<'_>) {
     let now = d.now();

@@ -115,7 +115,8 @@ pub fn less(d: &Draft<'_>, reading: &Reading, mirror: Option<i32>) -> Option<i32
 fn write_decided(d: &mut Draft<'_>, reading: &Reading, mirror: Option<i32>, looked: bool) -> Kept {
     let Some(step) = d.status.step.clone() else { return Kept::AsDecided };
     let left = less(d, reading, mirror);
-    if left.is_none() && reading.candidate == step.set && reading.mirror.is_some() == mirror.is_some() {
+    let as_decided = left.is_none() && reading.candidate == step.set;
+    if as_decided && reading.mirror.is_some() == mirror.is_some() && !foreign::may_be_older(d) {
         foreign::arrived(d);
         return Kept::AsDecided;
     }

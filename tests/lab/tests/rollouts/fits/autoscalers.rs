@@ -73,11 +73,7 @@ pub async fn load_moves_both_arms(world: &World) -> Result<()> {
 pub async fn a_jump_waits_for_its_pods(world: &World) -> Result<()> {
     let steps = json!([{"weight": 5, "hold": "3s"}, {"weight": 25, "hold": "30s"}]);
     let space = adopted(world, "jump", steps, 8).await?;
-    // Without a metric that it can read the autoscaler only keeps to its bounds, so that the counts are what we make them.
-    let mut hpa = autoscaler("jump", 1, 8, "1");
-    hpa["spec"]["metrics"] = json!([{"type": "External", "external": {
-        "metric": {"name": "nobody-has-it"}, "target": {"type": "Value", "value": "1"}}}]);
-    space.apply(&hpa).await?;
+    space.apply(&bounds_only("jump", 1, 8)).await?;
     let load = space.load(150.0).await?;
     space.release("1.1.0").await?;
     let waits = |rollout: &ModelRollout| {
@@ -137,9 +133,7 @@ pub async fn a_rollback_after_stable_has_shrunk(world: &World) -> Result<()> {
     .await?;
     let raised = (Utc::now() - decided).to_std().unwrap_or_default();
     space.wait_rejected("1.1.0").await?;
-    let users = found(&space, "digits").await?.context("the user's autoscaler is gone")?;
-    let writers: Vec<_> = users["metadata"]["managedFields"].as_array().into_iter().flatten().collect();
-    ensure!(writers.iter().all(|one| one["manager"] != "understudy"), "we wrote the user's autoscaler");
+    ensure_users_own(&space).await?;
     let report = space.ensure_no_failures(load, &[]).await?;
     space.measured(
         PART,
@@ -223,6 +217,14 @@ fn autoscaler(namespace: &str, min: i32, max: i32, each: &str) -> Value {
     })
 }
 
+/// The same without a metric that it can read: it only keeps to its bounds, so that the counts are what we make them.
+pub fn bounds_only(namespace: &str, min: i32, max: i32) -> Value {
+    let mut hpa = autoscaler(namespace, min, max, "1");
+    hpa["spec"]["metrics"] = json!([{"type": "External", "external": {
+        "metric": {"name": "nobody-has-it"}, "target": {"type": "Value", "value": "1"}}}]);
+    hpa
+}
+
 fn budget(namespace: &str) -> Value {
     json!({
         "apiVersion": "policy/v1", "kind": "PodDisruptionBudget",
@@ -253,25 +255,33 @@ async fn used(space: &Space<'_>, selector: &str) -> Result<f64> {
     Ok(all.iter().sum())
 }
 
-fn of_kind(space: &Space<'_>, group: &str, version: &str, kind: &str) -> Api<DynamicObject> {
+pub fn of_kind(space: &Space<'_>, group: &str, version: &str, kind: &str) -> Api<DynamicObject> {
     let kind = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
     Api::namespaced_with(space.client(), &space.namespace, &kind)
 }
 
-fn autoscalers(space: &Space<'_>) -> Api<DynamicObject> {
+pub fn autoscalers(space: &Space<'_>) -> Api<DynamicObject> {
     of_kind(space, "autoscaling", "v2", "HorizontalPodAutoscaler")
 }
 
-async fn found(space: &Space<'_>, name: &str) -> Result<Option<Value>> {
+pub async fn found(space: &Space<'_>, name: &str) -> Result<Option<Value>> {
     let found = autoscalers(space).get_opt(name).await?;
     Ok(found.map(serde_json::to_value).transpose()?)
 }
 
-async fn copy(space: &Space<'_>, name: &str) -> Result<Value> {
+/// The user's autoscaler is there, and we have never written it.
+pub async fn ensure_users_own(space: &Space<'_>) -> Result<()> {
+    let users = found(space, "digits").await?.context("the user's autoscaler is gone")?;
+    let writers: Vec<_> = users["metadata"]["managedFields"].as_array().into_iter().flatten().collect();
+    ensure!(writers.iter().all(|one| one["manager"] != "understudy"), "we wrote the user's autoscaler");
+    Ok(())
+}
+
+pub async fn copy(space: &Space<'_>, name: &str) -> Result<Value> {
     found(space, name).await?.with_context(|| format!("there is no autoscaler {name}"))
 }
 
-async fn scale(space: &Space<'_>, deployment: &str) -> Result<i32> {
+pub async fn scale(space: &Space<'_>, deployment: &str) -> Result<i32> {
     Ok(space.deployments().get(deployment).await?.spec.and_then(|spec| spec.replicas).unwrap_or(1))
 }
 

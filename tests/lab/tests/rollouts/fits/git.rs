@@ -20,6 +20,7 @@ use understudy::api::keys::GUARDS;
 use understudy::api::{ModelRollout, Phase, SelectorGuard, Slot};
 use understudy::traffic::guard::POLICY;
 
+use super::autoscalers;
 use crate::manifests;
 use crate::promotions::EndpointsWatch;
 use crate::space::Space;
@@ -30,6 +31,9 @@ const PART: &str = "Git all day";
 const GUARD: &str = "The selector guard";
 /// Requests a second through the gateway; a third of it comes in the cluster besides.
 const RATE: f64 = 300.0;
+/// Bounds of the user's autoscaler.
+const MIN: i32 = 2;
+const MAX: i32 = 4;
 /// From one sync to the next.
 const EVERY: Duration = Duration::from_secs(5);
 /// A reset selector is corrected within 200 ms; the machine may be busy with other things.
@@ -119,7 +123,13 @@ async fn kubectl(kubeconfig: &std::path::Path, arguments: &[&str], text: &str) -
 fn by_the_recipe(space: &Space<'_>) -> Result<Vec<String>> {
     let route = space.document("HTTPRoute")?;
     let (head, _) = route.split_once("  rules:\n").context("a route without rules")?;
-    Ok(vec![space.document("Deployment")?.to_owned(), space.document("Service")?.to_owned(), head.to_owned()])
+    let hpa = autoscalers::bounds_only(&space.namespace, MIN, MAX).to_string();
+    Ok(vec![
+        space.document("Deployment")?.to_owned(),
+        space.document("Service")?.to_owned(),
+        head.to_owned(),
+        hpa,
+    ])
 }
 
 /// Ends a run in which a sync was going on: the outcome is the same as without, and no request failed.
@@ -136,7 +146,21 @@ async fn same_outcome(space: &Space<'_>, version: &str, slot: Slot) -> Result<()
     let endpoints = space.endpoints("digits").await?;
     let of_slot = |name: &String| name.starts_with(&format!("digits-{slot}-"));
     ensure!(!endpoints.is_empty() && endpoints.iter().all(of_slot), "digits has {endpoints:?}");
+    same_autoscaler(space, slot).await?;
     same_route(space).await
+}
+
+/// The user's autoscaler is nobody else's work, and that of the active slot has its bounds again: what the rollout needed is
+/// given back a moment after status says that it is over.
+async fn same_autoscaler(space: &Space<'_>, slot: Slot) -> Result<()> {
+    autoscalers::ensure_users_own(space).await?;
+    wait_for("the slot's autoscaler to be as the user's", SOON, async || {
+        let copy = autoscalers::copy(space, &format!("digits-{slot}")).await;
+        let spec = &copy.map_err(|error| error.to_string())?["spec"];
+        let same = spec["minReplicas"] == MIN && spec["maxReplicas"] == MAX;
+        if same { Ok(()) } else { Err(spec.to_string()) }
+    })
+    .await
 }
 
 /// At rest the route's content is the user's; kubectl keeps an annotation of its own.
@@ -168,7 +192,7 @@ pub async fn kubectl_apply_all_day(world: &World) -> Result<()> {
     space.done().await
 }
 
-/// Server-side by force under another manager, through a promotion and at rest. Then the user's own apply of a changed rule,
+/// Server-side by force under another manager, through a promotion, at rest, and through a rollback. Then the user's own apply of a changed rule,
 /// without force, goes through: the route's rules are theirs.
 pub async fn forced_apply_all_day(world: &World) -> Result<()> {
     let space = Space::new(world, "gitforced").await?;
@@ -179,6 +203,9 @@ pub async fn forced_apply_all_day(world: &World) -> Result<()> {
     space.promote("1.1.0").await?;
     tokio::time::sleep(EVERY * 2).await;
     same_outcome(&space, "1.1.0", Slot::A).await?;
+    space.release("1.4.0").await?;
+    space.wait_rejected("1.4.0").await?;
+    same_outcome(&space, "1.1.0", Slot::A).await?;
     sync.stop().await?;
     // What the sync has taken is the sync's.
     let mut changed: Value = serde_saphyr::from_str(space.document("HTTPRoute")?)?;
@@ -187,13 +214,14 @@ pub async fn forced_apply_all_day(world: &World) -> Result<()> {
     let applied = space.routes().patch("digits", &PatchParams::apply("team"), &Patch::Apply(&changed)).await;
     let applied = applied.context("the user's own apply of a changed rule")?;
     ensure!(applied.data["spec"]["rules"][0]["timeouts"]["request"] == "20s", "{}", applied.data["spec"]);
-    let report = space.ensure_no_failures(load, &[]).await?;
-    let end = "1.1.0 active; the user's own apply of a changed rule goes through";
-    space.measured(PART, "forced server-side apply every 5 s: promotion, rest", Some(&report), None, end)?;
+    let report = space.ensure_no_failures(load, &["1.4.0"]).await?;
+    let end = "1.1.0 active, 1.4.0 turned down; the user's own apply of a changed rule goes through";
+    let case = "forced server-side apply every 5 s: promotion, rest, rollback";
+    space.measured(PART, case, Some(&report), None, end)?;
     space.done().await
 }
 
-/// The Service is deleted and made again, through a promotion and at rest. Without a Service and until Kubernetes has made its
+/// The Service is deleted and made again, through a promotion, at rest, and through a rollback. Without a Service and until Kubernetes has made its
 /// endpoints anew requests fail, with or without a rollout: no more of them than before there was one.
 pub async fn service_made_again_all_day(world: &World) -> Result<()> {
     let space = Space::new(world, "gitagainsvc").await?;
@@ -211,11 +239,16 @@ pub async fn service_made_again_all_day(world: &World) -> Result<()> {
     space.promote("1.1.0").await?;
     tokio::time::sleep(EVERY * 2).await;
     same_outcome(&space, "1.1.0", Slot::A).await?;
+    space.release("1.4.0").await?;
+    space.wait_rejected("1.4.0").await?;
+    same_outcome(&space, "1.1.0", Slot::A).await?;
     let times = sync.stop().await?;
-    let report = space.report(load, &[]).await?;
+    let report = space.report(load, &["1.4.0"]).await?;
     let during = f64::from(u32::try_from(report.outside)?) / f64::from(times);
-    let end = format!("1.1.0 active; {during:.0} failed each time, {before:.0} without any rollout");
-    let case = "Service deleted and made again every 5 s: promotion, rest";
+    let end = format!(
+        "1.1.0 active, 1.4.0 turned down; {during:.0} failed each time, {before:.0} without any rollout"
+    );
+    let case = "Service deleted and made again every 5 s: promotion, rest, rollback";
     space.measured(PART, case, Some(&report), None, &end)?;
     ensure!(during < before.max(10.0) * 3.0, "{during:.1} failed each time, {before:.1} without a rollout");
     space.done().await
@@ -224,9 +257,8 @@ pub async fn service_made_again_all_day(world: &World) -> Result<()> {
 /// The route's rules are in the sync: the rollout holds and names the writer, and goes on after the sync and a Resume.
 pub async fn the_route_in_the_sync(world: &World) -> Result<()> {
     let space = Space::new(world, "gitroute").await?;
-    let documents =
-        ["Deployment", "Service", "HTTPRoute"].map(|kind| space.document(kind).map(str::to_owned));
-    let documents = documents.into_iter().collect::<Result<Vec<_>>>()?;
+    let mut documents = by_the_recipe(&space)?;
+    documents[2] = space.document("HTTPRoute")?.to_owned();
     space.adopt(&manifests::rollout(&space.namespace)).await?;
     let load = space.load(RATE).await?;
     space.release("1.1.0").await?;
@@ -318,7 +350,7 @@ async fn bind(space: &Space<'_>, kind: &str, guards: &str) -> Result<()> {
 
 impl Space<'_> {
     /// Waits until status says which policy guards the selectors.
-    async fn wait_guard(&self, guard: SelectorGuard) -> Result<()> {
+    pub async fn wait_guard(&self, guard: SelectorGuard) -> Result<()> {
         let look =
             |rollout: &ModelRollout| (rollout.status.as_ref()?.selector_guard == Some(guard)).then_some(());
         self.rollout.wait(&format!("selectorGuard {guard:?}"), SOON, look).await
