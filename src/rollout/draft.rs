@@ -74,6 +74,9 @@ impl<'a> Draft<'a> {
             self.wake_at(due);
             return false;
         }
+        if pace::look_after(&action) {
+            self.wake_in(pace::LOOK_AFTER);
+        }
         self.actions.push(action);
         true
     }

@@ -16,6 +16,22 @@ use crate::workload::companions;
 /// For so long a write is remembered.
 const WINDOW: Duration = Duration::minutes(1);
 
+/// When is looked what became of a write that may be changed on its way: where that leaves the object as it was, no watch tells
+/// of it.
+pub const LOOK_AFTER: Duration = Duration::seconds(2);
+
+/// Whether to look what became of a write.
+pub fn look_after(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::CreateCompanion { .. }
+            | Action::PatchCompanion { .. }
+            | Action::CreateGuard(_)
+            | Action::PatchGuard { .. }
+            | Action::ReplaceDeployment(_)
+    )
+}
+
 /// How fast a write is made again.
 struct Pace {
     /// From so many in a minute on, there is a pause before the next.

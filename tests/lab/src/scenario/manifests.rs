@@ -13,7 +13,7 @@ pub(super) const OPERATOR: [&str; 2] =
     [include_str!("../../../../deploy/00-namespace.yaml"), include_str!("../../../../deploy/10-rbac.yaml")];
 
 /// The policies that guard the selectors, as a user installs them.
-pub(super) const POLICIES: [&str; 3] = [
+pub const POLICIES: [&str; 3] = [
     include_str!("../../../../deploy/policies/10-selector-guard.yaml"),
     include_str!("../../../../deploy/policies/20-selector-guard-validating.yaml"),
     include_str!("../../../../deploy/policies/30-guard-parameters.yaml"),

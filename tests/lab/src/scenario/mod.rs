@@ -14,5 +14,5 @@ pub mod programs;
 pub mod verdict;
 
 pub use cluster::{Cluster, LoadPlan, NAME};
-pub use manifests::{rollout, serving, versions};
+pub use manifests::{POLICIES, rollout, serving, versions};
 pub use operator::{ADDRESS as OPERATOR_ADDRESS, STANDBY as STANDBY_ADDRESS, USER as OPERATOR_USER};

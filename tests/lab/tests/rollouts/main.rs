@@ -115,6 +115,7 @@ fn alone(world: Place) -> Vec<Trial> {
         fits::autoscalers::a_jump_waits_for_its_pods,
         fits::autoscalers::a_rollback_after_stable_has_shrunk,
         fits::autoscalers::copies_are_put_back,
+        fits::bad_input::companions_that_cannot_be_read_or_shared,
         promotions::two_in_a_row_cost_no_request_and_no_pod,
         promotions::ten_in_a_row_cost_no_request,
         regressions::a_slow_one_is_taken_back_for_its_latency,
@@ -132,5 +133,7 @@ fn alone(world: Place) -> Vec<Trial> {
         kills::killed_while_rolling_back,
         kills::a_restarted_operator_looks_before_it_advances,
         kills::a_second_operator_waits_and_takes_over_from_a_frozen_one,
+        // Last: it deletes the policies that the tests before it depend on.
+        fits::bad_input::things_taken_and_turned_at_rest,
     ]
 }
