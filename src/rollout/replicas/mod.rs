@@ -85,7 +85,9 @@ pub fn taken_away(d: &Draft<'_>) -> bool {
 /// for are ready. `held`: something speaks against the candidate without taking it back.
 pub fn pods(d: &mut Draft<'_>, looked: bool, held: bool) -> bool {
     let Some(c) = d.status.candidate.clone() else { return false };
-    if stable_pods(d) == 0 {
+    // With the candidate alone behind the Service, nothing of the share depends on them.
+    let shared = d.status.step.as_ref().is_some_and(|s| s.set < 100);
+    if stable_pods(d) == 0 && shared {
         capacity::wake_stable(d);
         d.hold(
             "StableNotReady",
