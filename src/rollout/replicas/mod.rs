@@ -188,10 +188,10 @@ pub fn keep(d: &mut Draft<'_>, looked: bool) -> Kept {
     let Some(at) = found(d).flatten() else { return to_stable(d, &name) };
     let wanted = level(d, Some(reach(d))).unwrap_or(0);
     if at == wanted {
-        if step.written {
-            foreign::gone(d);
-        } else {
-            foreign::arrived(d);
+        match step.written {
+            true => foreign::gone(d),
+            false if foreign::may_be_older(d) => return Kept::Writing,
+            false => foreign::arrived(d),
         }
         return Kept::AsDecided;
     }
