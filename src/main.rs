@@ -30,6 +30,9 @@ enum Command {
     /// Pipe them to `kubectl apply --server-side -f -`. Applying a newer version's definitions over older ones is how
     /// the kinds are upgraded; objects that exist are kept.
     Crds,
+    /// Judge a recorded trace: what a rollout would have decided, look by look.
+    #[command(after_long_help = cli::judge::settings_help(), after_help = "`understudy judge --help` lists the settings and the columns.")]
+    Judge(cli::judge::JudgeArgs),
     /// Print the version of this program.
     Version,
 }
@@ -38,6 +41,9 @@ fn main() -> std::process::ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Controller(args) => return cli::controller::main(*args),
         Command::Crds => cli::crds::all().map_err(|e| e.to_string()).and_then(|text| print(&text)),
+        Command::Judge(args) => {
+            cli::judge::run(&args).map_err(|e| e.to_string()).and_then(|text| print(&text))
+        }
         Command::Version => print(&format!("understudy {}\n", env!("CARGO_PKG_VERSION"))),
     };
     match outcome {

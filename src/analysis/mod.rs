@@ -26,6 +26,7 @@ mod sample_pod;
 pub mod silence;
 pub mod state;
 pub mod text;
+pub mod trace;
 pub mod verdict;
 
 pub use advance::advance;

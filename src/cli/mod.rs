@@ -3,3 +3,4 @@
 pub mod config;
 pub mod controller;
 pub mod crds;
+pub mod judge;

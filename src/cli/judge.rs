@@ -1,0 +1,168 @@
+//! `understudy judge`: what a rollout would have decided on a recorded trace, look by look.
+
+use std::fmt::Write as _;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, Utc};
+use clap::{Args, ValueEnum};
+use serde_json::json;
+
+use crate::analysis::trace::{Decision, KEYS, Kind, Look, Settings, SettingsError, Trace, TraceError};
+use crate::analysis::verdict::Direction;
+
+/// Arguments of `understudy judge`.
+#[derive(Args, Debug)]
+pub struct JudgeArgs {
+    /// The trace; `-` reads it from standard input.
+    ///
+    /// CSV with the columns ts,arm,series,name,value: one raw sample of a counter for each row. ts is in seconds, arm is
+    /// cand or base, series is a pod's name, and name is what is counted: n and x (requests, failed ones) for errors,
+    /// le_0.1 ... le_+Inf for latency, n, sum and sumsq or le_... for score. An empty value is a scrape that failed.
+    pub file: PathBuf,
+    /// What the trace counts.
+    pub kind: KindArg,
+    /// Rows before this time, in seconds, are history: limits are chosen from them, and nothing is tested.
+    #[arg(long, value_name = "TS")]
+    pub start: Option<f64>,
+    /// How the looks are printed.
+    #[arg(short, long, default_value = "csv")]
+    pub output: Output,
+    /// Settings of the test, such as alpha=0.01 rho=1.5; see the list below.
+    #[arg(value_name = "KEY=VALUE")]
+    pub settings: Vec<String>,
+}
+
+/// What a trace counts.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum KindArg {
+    /// Failed requests among all.
+    Errors,
+    /// Slow requests, by the buckets of a histogram.
+    Latency,
+    /// Scores between 0 and 1.
+    Score,
+}
+
+/// How the looks are printed.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Output {
+    /// A header, then a line for each look.
+    Csv,
+    /// An object for each look, one in a line.
+    Json,
+}
+
+/// Why a trace could not be judged.
+#[derive(Debug, thiserror::Error)]
+pub enum JudgeError {
+    /// The file.
+    #[error("could not read {path}: {source}", path = .path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// What stands in it.
+    #[error("{path}: {source}", path = .path.display())]
+    Trace {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong.
+        source: TraceError,
+    },
+    /// A setting.
+    #[error(transparent)]
+    Setting(#[from] SettingsError),
+    /// The start.
+    #[error("--start {0} is no time in seconds")]
+    Start(f64),
+}
+
+/// The list of settings for `--help`.
+pub fn settings_help() -> String {
+    let mut text = "Settings:\n".to_owned();
+    for (key, default, what) in KEYS {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "  {:<22} {what}", format!("{key}={default}"));
+    }
+    text + "\nThe columns: end of the look, requests or scores of the candidate and of stable so far, log evidence that the candidate is \
+            worse than allowed, log evidence that it is within the promotion bound, the decision, and while there is none where \
+            it is heading and how many more of the candidate's requests that takes."
+}
+
+/// All looks of the trace, as text.
+///
+/// # Errors
+/// When the file, a row or a setting cannot be read.
+pub fn run(args: &JudgeArgs) -> Result<String, JudgeError> {
+    let mut settings = Settings::default();
+    args.settings.iter().try_for_each(|text| settings.set(text))?;
+    let start = args.start.map(time).transpose()?;
+    let text = read(&args.file).map_err(|source| JudgeError::File { path: args.file.clone(), source })?;
+    let kind = match args.kind {
+        KindArg::Errors => Kind::Errors,
+        KindArg::Latency => Kind::Latency,
+        KindArg::Score => Kind::Score,
+    };
+    let trace =
+        Trace::read(&text, kind).map_err(|source| JudgeError::Trace { path: args.file.clone(), source })?;
+    let looks = trace.judge(&settings, start);
+    Ok(match args.output {
+        Output::Csv => {
+            let header = "ts,n_cand,n_base,log_e_bad,log_e_ok,decision,forecast\n".to_owned();
+            looks.fold(header, |text, look| text + &csv(&look))
+        }
+        Output::Json => looks.fold(String::new(), |text, look| text + &json_line(&look)),
+    })
+}
+
+fn read(path: &Path) -> std::io::Result<String> {
+    if path.as_os_str() != "-" {
+        return std::fs::read_to_string(path);
+    }
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text)?;
+    Ok(text)
+}
+
+fn time(seconds: f64) -> Result<DateTime<Utc>, JudgeError> {
+    let millis = (seconds * 1000.0).round();
+    let found = (millis.abs() < 1e15).then(|| DateTime::from_timestamp_millis(millis as i64)).flatten();
+    found.ok_or(JudgeError::Start(seconds))
+}
+
+fn csv(look: &Look) -> String {
+    let forecast = match (look.decision, look.forecast) {
+        (Decision::Inconclusive, Some((n, towards))) => format!("{}:{n:.0}", word(towards)),
+        (Decision::Inconclusive, None) => "unknown".to_owned(),
+        _ => String::new(),
+    };
+    format!(
+        "{:.0},{:.0},{:.0},{:.6},{:.6},{},{forecast}\n",
+        look.at.timestamp_millis() as f64 / 1000.0,
+        look.n_candidate,
+        look.n_stable,
+        look.log_bad,
+        look.log_ok,
+        look.decision.as_str(),
+    )
+}
+
+fn json_line(look: &Look) -> String {
+    let forecast = look.forecast.map(|(n, towards)| json!({"towards": word(towards), "requests": n.round()}));
+    let line = json!({
+        "ts": look.at.timestamp_millis() as f64 / 1000.0, "candidate": look.n_candidate, "stable": look.n_stable,
+        "logEvidenceWorse": look.log_bad, "logEvidenceGood": look.log_ok, "decision": look.decision.as_str(),
+        "forecast": forecast,
+    });
+    format!("{line}\n")
+}
+
+fn word(towards: Direction) -> &'static str {
+    match towards {
+        Direction::Promote => "PROMOTE",
+        Direction::Rollback => "ROLLBACK",
+    }
+}
