@@ -65,9 +65,13 @@ fn look(plan: &MetricPlan, state: &mut MetricState, interval: &Interval) -> bool
     state.step_looks += if both { interval.looks } else { 0 };
     if let Err(reason) = state.engine.prepare(plan, candidate, stable) {
         state.engine.learn(stable);
+        // Nothing was tested, so nothing has been idle.
+        state.idle = 0;
         state.trouble = Some(reason);
         return false;
     }
+    // The bounds are there, also when this interval has too little to be tested.
+    state.trouble = state.trouble.take().filter(|trouble| *trouble != Reason::NoBounds);
     tally(plan, state, candidate, stable);
     state.pending_candidate.add(candidate);
     state.pending_stable.add(stable);

@@ -161,8 +161,11 @@ impl Trace {
             return Err(TraceError::TooShort(moments.len()));
         };
         let last = in_order.next_back().unwrap_or(second);
-        let series = series.into_iter().map(|((arm, pod, counter), mut samples)| {
+        let series = series.into_iter().map(|((arm, pod, counter), mut samples): (_, Vec<(i64, f64)>)| {
             samples.sort_by_key(|(at, _)| *at);
+            // A series begins with its first value: rows before it say only that it was not there yet.
+            let born = samples.iter().position(|(_, value)| value.is_finite() && *value >= 0.0);
+            samples.drain(..born.unwrap_or(samples.len()));
             let target = format!("{arm:?}/{pod}");
             RawSeries { arm, target, scrape: String::new(), counter, labels: format!("{counter:?}"), samples }
         });
