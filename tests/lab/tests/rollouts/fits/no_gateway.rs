@@ -34,11 +34,15 @@ pub async fn counts_of_pods_make_the_share(world: &World) -> Result<()> {
     let load = load(&space, 120.0).await?;
     space.release("1.1.0").await?;
     space.rollout.wait("20 %", RELEASE, |rollout| share(rollout, 20)).await?;
-    ensure!(behind(&space).await? == (4, 1), "{:?} endpoints at 20 %", behind(&space).await?);
+    wait_behind(&space, (4, 1)).await?;
     let twenty = Utc::now();
+    let next = |rollout: &ModelRollout| (rollout.status.as_ref()?.step.as_ref()?.index == 1).then_some(());
+    space.rollout.wait("the second step", RELEASE, next).await?;
+    // From here on the pods of the next share come, one after the other.
+    let more = Utc::now();
     space.rollout.wait("50 %", RELEASE, |rollout| share(rollout, 50)).await?;
+    wait_behind(&space, (4, 4)).await?;
     let fifty = Utc::now();
-    ensure!(behind(&space).await? == (4, 4), "{:?} endpoints at 50 %", behind(&space).await?);
     space.rollout.wait("everything", RELEASE, |rollout| share(rollout, 100)).await?;
     let all = Utc::now();
     let stable = space.deployments().get("digits").await?.status.and_then(|s| s.ready_replicas);
@@ -48,7 +52,7 @@ pub async fn counts_of_pods_make_the_share(world: &World) -> Result<()> {
     let recording = finish(load).await?;
     let report = attributed(&space, &recording, &[])?;
     let second = Duration::from_secs(1);
-    for (from, to, wanted) in [(twenty, fifty, 20.0), (fifty, all, 50.0)] {
+    for (from, to, wanted) in [(twenty, more, 20.0), (fifty, all, 50.0)] {
         let found = percent(&recording, "service-new", "1.1.0", from + second, to - second)?;
         space.note(&format!("{found:.1} % of the new connections went to the candidate at {wanted} %"));
         ensure!((found - wanted).abs() <= OFF, "{found:.1} % of the new connections at {wanted} %");
@@ -84,7 +88,7 @@ pub async fn a_failing_one_loses_its_connections(world: &World) -> Result<()> {
     let led: Vec<i64> = led.map(after).collect();
     let longest = *led.iter().max().context("no kept connection led to the candidate")?;
     ensure!(new.max(longest) < 12_000, "the bad version answered {new} and {longest} ms after the decision");
-    ensure!(behind(&space).await? == (4, 0), "{:?} endpoints after the rollback", behind(&space).await?);
+    wait_behind(&space, (4, 0)).await?;
     let end = format!(
         "1.4.0 turned down; {} connections that callers kept to it ended with its pods, new ones went back after {new} ms",
         led.len()
@@ -298,6 +302,17 @@ async fn behind(space: &Space<'_>) -> Result<(usize, usize)> {
     let all = space.endpoints("digits").await?;
     let slots = all.iter().filter(|pod| pod.starts_with("digits-a-")).count();
     Ok((all.len() - slots, slots))
+}
+
+/// Kubernetes makes the endpoints a moment after the pods are ready or the selector was written.
+async fn wait_behind(space: &Space<'_>, wanted: (usize, usize)) -> Result<()> {
+    wait_for(&format!("{wanted:?} endpoints of the origin and slot a"), CORRECTED, async || {
+        match behind(space).await.map_err(|error| error.to_string())? {
+            found if found == wanted => Ok(()),
+            found => Err(format!("{found:?}")),
+        }
+    })
+    .await
 }
 
 async fn behind_slots(space: &Space<'_>, stable: &str, candidate: &str) -> Result<(usize, usize)> {
