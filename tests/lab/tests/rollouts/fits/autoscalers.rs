@@ -147,6 +147,7 @@ pub async fn a_rollback_after_stable_has_shrunk(world: &World) -> Result<()> {
 
 /// Copies that somebody edits or deletes are put back; at rest they cost no request.
 pub async fn copies_are_put_back(world: &World) -> Result<()> {
+    world.clear().await?;
     let space = adopted(world, "copies", json!([{"weight": 50, "hold": "3s"}]), 2).await?;
     space.apply(&autoscaler("copies", 2, 6, "10")).await?;
     space.apply(&budget("copies")).await?;
