@@ -59,10 +59,15 @@ pub struct Edit {
     pub on: On,
 }
 
+/// Whether what was decided may still be carried out on that word alone: it is recent, or this pass brought new evidence.
+pub fn is_fresh(d: &Draft<'_>, looked: bool) -> bool {
+    let decided = d.status.step.as_ref().map_or(d.now(), |s| s.set_at);
+    looked || d.now() - decided <= STALE_INTENT
+}
+
 /// Whether a decided raise may be written now; if not, what holds it is said.
 pub fn may_raise(d: &mut Draft<'_>, looked: bool) -> bool {
-    let decided = d.status.step.as_ref().map_or(d.now(), |s| s.set_at);
-    if d.now() - decided > STALE_INTENT && !looked {
+    if !is_fresh(d, looked) {
         d.hold("EvaluatingFirst", "a raise was decided before an interruption; a fresh look comes first");
         return false;
     }

@@ -8,8 +8,8 @@ use k8s_openapi::api::core::v1::Service;
 use crate::api::{ModelRolloutStatus, ModelVersion, Slot, SlotStatus};
 use crate::api::{Role, keys};
 use crate::traffic::{self, http_route, replicas};
-use crate::workload::both::Reach;
-use crate::workload::{labels, slot::Mark};
+use crate::workload::both::{self, Reach};
+use crate::workload::slot::Mark;
 
 use super::Observed;
 use super::observed::PodFacts;
@@ -58,22 +58,30 @@ pub fn candidate_slot(status: &ModelRolloutStatus) -> Slot {
 
 /// The slot that a Service selects, by its selector.
 pub fn selects(service: &Service, status: &ModelRolloutStatus) -> Option<Slot> {
+    match leads(service, status, None)? {
+        Reach::Slot(slot) => Some(slot),
+        Reach::Both => None,
+    }
+}
+
+fn leads(
+    service: &Service,
+    status: &ModelRolloutStatus,
+    both: Option<&BTreeMap<String, String>>,
+) -> Option<Reach> {
     let adoption = status.adoption.as_ref()?;
     let name = service.metadata.name.as_deref()?;
     let of = name.strip_suffix("-candidate").unwrap_or(name);
     let original = adoption.services.iter().find(|s| s.name == name || s.name == of)?;
     let none = BTreeMap::new();
     let selector = service.spec.as_ref().and_then(|s| s.selector.as_ref()).unwrap_or(&none);
-    labels::selected_slot(adoption, &original.selector, selector)
+    both::reached(adoption, &original.selector, both, selector)
 }
 
 /// What a following Service leads to: one slot, or both arms.
 pub fn reach(obs: &Observed, status: &ModelRolloutStatus, service: &Service) -> Option<Reach> {
     let named = service.metadata.name.as_deref() == Some(&obs.rollout.spec.traffic.service);
-    let selector = service.spec.as_ref().and_then(|s| s.selector.as_ref());
-    let both = status.candidate.as_ref().and_then(|c| c.both.as_ref());
-    let at_both = named && selector.is_some() && both == selector;
-    selects(service, status).map(Reach::Slot).or_else(|| at_both.then_some(Reach::Both))
+    leads(service, status, status.candidate.as_ref().and_then(|c| c.both.as_ref()).filter(|_| named))
 }
 
 /// Percent of the traffic that reaches the candidate's slot.

@@ -2,7 +2,6 @@
 //! selects the active slot, or both arms while the candidate has a share, or the candidate alone while it is watched; the
 //! candidate's scale makes the share. What is set in status says which: 0, 1 to 99, 100 %.
 
-use chrono::Duration;
 use k8s_openapi::api::apps::v1::Deployment;
 
 use crate::api::condition::{ConditionType, Finding};
@@ -21,9 +20,6 @@ use counts::share_to_set;
 use super::foreign::{self, Edit, Kept, On};
 use super::provider::{self, Provider};
 use super::{Action, Draft, capacity, evidence, guard, selectors, world};
-
-/// A scale that was decided longer ago and not written (the controller died in between) waits for a fresh look.
-const STALE_INTENT: Duration = Duration::seconds(5);
 
 /// Whether the Service's selector is kept here and not at the active slot.
 pub fn governs(d: &Draft<'_>, service: &str) -> bool {
@@ -144,9 +140,7 @@ fn follow(d: &mut Draft<'_>, grows: bool) {
 /// The candidate's scale: up on evidence that is fresh, down at once, for a pod too many is a share too large.
 fn scale(d: &mut Draft<'_>, slot: Slot, need: i32, looked: bool) {
     let have = world::replicas(d.obs.deployment(slot));
-    let decided = d.status.step.as_ref().map_or(d.now(), |s| s.set_at);
-    let fresh = looked || d.now() - decided <= STALE_INTENT;
-    if need > 0 && (need <= have || (fresh && d.obs.watch_failing.is_none())) {
+    if need > 0 && (need <= have || (foreign::is_fresh(d, looked) && d.obs.watch_failing.is_none())) {
         // Also where they are there: an autoscaler's floor is remembered.
         capacity::raise(d, slot, need);
     }

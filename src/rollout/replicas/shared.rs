@@ -17,20 +17,23 @@ pub fn selector_of_both(d: &Draft<'_>) -> Option<BTreeMap<String, String>> {
 
 /// Why no selector leads to both arms and to nothing else; nothing when there is one.
 pub fn not_shared(d: &Draft<'_>) -> Option<String> {
-    let service = &d.spec().traffic.service;
-    let deployment = &d.spec().workload.deployment;
-    let keys: Vec<&str> =
-        d.status.adoption.iter().flat_map(|a| a.labels.keys()).map(String::as_str).collect();
-    let hint = format!(
-        "Service {service} has to select both versions at once, so the pods of Deployment {deployment} need a label beside {} that no \
-         other pods of the namespace have; add one to its pod template, such as serving: {deployment}",
-        keys.join(" and ")
-    );
     let planned = d.status.candidate.as_ref().map(|c| c.both.clone());
-    let Some(both) = planned.unwrap_or_else(|| selector_of_both(d)) else { return Some(hint) };
+    let Some(both) = planned.unwrap_or_else(|| selector_of_both(d)) else { return Some(hint(d)) };
     let like =
         |labels: &&BTreeMap<String, String>| both.iter().all(|(key, value)| labels.get(key) == Some(value));
     let other = d.obs.other_pod_labels.iter().find(like)?;
     let other: Vec<String> = other.iter().map(|(k, v)| format!("{k}={v}")).collect();
-    Some(format!("{hint} (those with {} have all of them)", other.join(",")))
+    Some(format!("{} (those with {} have all of them)", hint(d), other.join(",")))
+}
+
+fn hint(d: &Draft<'_>) -> String {
+    let service = &d.spec().traffic.service;
+    let deployment = &d.spec().workload.deployment;
+    let keys: Vec<&str> =
+        d.status.adoption.iter().flat_map(|a| a.labels.keys()).map(String::as_str).collect();
+    format!(
+        "Service {service} has to select both versions at once, so the pods of Deployment {deployment} need a label beside {} that no \
+         other pods of the namespace have; add one to its pod template, such as serving: {deployment}",
+        keys.join(" and ")
+    )
 }

@@ -6,14 +6,13 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use chrono::{DateTime, Utc};
 use kube::Api;
-use kube::api::{DeleteParams, DynamicObject};
-use kube::core::GroupVersionKind;
-use kube::discovery::ApiResource;
+use kube::api::DeleteParams;
 use lab::load::{self, Images, Mode, Recording, Report, Target};
 use lab::wait::wait_for;
 use serde_json::{Value, json};
 use understudy::api::{ModelRollout, Phase};
 
+use super::autoscalers::{autoscalers, bounds_only};
 use crate::manifests;
 use crate::space::Space;
 use crate::world::{RELEASE, SOON, World};
@@ -105,7 +104,7 @@ pub async fn refusals_say_what_would_do(world: &World) -> Result<()> {
     let mut wanted = rollout("uncounted", json!([{"weight": 1, "hold": "3s"}, {"weight": 50, "hold": "3s"}]));
     wanted["spec"]["analysis"]["metrics"] = json!([manifests::errors(), manifests::gateway()]);
     space.adopt(&wanted).await?;
-    space.apply(&autoscaler("uncounted", 1, 4)).await?;
+    space.apply(&bounds_only("uncounted", 1, 4)).await?;
     space.release("1.1.0").await?;
     ensure_says(&space, "NoGateway", "metric gateway").await?;
     space.edit(json!({"spec": {"analysis": {"metrics": [manifests::errors()]}}})).await?;
@@ -142,7 +141,7 @@ pub async fn autoscalers_are_held_still_and_lost_pods_count(world: &World) -> Re
     let space = adopted(world, "still", 4, steps(3)).await?;
     let load = load(&space, 90.0).await?;
     space.promote("1.1.0").await?;
-    space.apply(&autoscaler("still", 4, 8)).await?;
+    space.apply(&bounds_only("still", 4, 8)).await?;
     wait_bounds(&space, "digits-a", (4, 8)).await?;
     space.edit(json!({"spec": {"strategy": {"canary": {"steps": steps(15)}}}})).await?;
     space.release("1.6.0").await?;
@@ -329,25 +328,6 @@ async fn ensure_says(space: &Space<'_>, reason: &str, text: &str) -> Result<()> 
     let found = space.rollout.wait(&format!("{reason} with {text:?}"), SOON, look).await?;
     space.note(&format!("{reason}: {}", found.message));
     Ok(())
-}
-
-/// The user's autoscaler of the origin. It reads a metric that nobody has, so that it only keeps to its bounds.
-fn autoscaler(namespace: &str, min: i32, max: i32) -> Value {
-    json!({
-        "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
-        "metadata": {"name": "digits", "namespace": namespace},
-        "spec": {
-            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "digits"},
-            "minReplicas": min, "maxReplicas": max,
-            "metrics": [{"type": "External", "external": {
-                "metric": {"name": "nobody-has-it"}, "target": {"type": "Value", "value": "1"}}}],
-        },
-    })
-}
-
-fn autoscalers(space: &Space<'_>) -> Api<DynamicObject> {
-    let kind = GroupVersionKind::gvk("autoscaling", "v2", "HorizontalPodAutoscaler");
-    Api::namespaced_with(space.client(), &space.namespace, &ApiResource::from_gvk(&kind))
 }
 
 async fn wait_bounds(space: &Space<'_>, name: &str, wanted: (i64, i64)) -> Result<()> {
