@@ -48,6 +48,7 @@ fn run() -> Result<ExitCode> {
     let failed = first.has_failed() || second.has_failed();
     if failed {
         world.print_log();
+        world.print_failures();
     }
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
@@ -62,8 +63,7 @@ macro_rules! trials {
             let (world, runtime) = world.ok_or("no lab")?;
             let result = runtime.block_on($test(&world));
             result.map_err(|error| {
-                // At once, not only when all are through.
-                eprintln!("{name}: {error:#}");
+                world.failed(&name, &error);
                 Failed::from(format!("{error:#}"))
             })
         })

@@ -1,5 +1,6 @@
 //! What all tests share: the lab, the operator under its own rights, the trained models.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -24,6 +25,8 @@ pub struct World {
     namespaces: Vec<String>,
     /// Applies as the user's own tool.
     pub applier: Applier,
+    /// What failed tests said.
+    failures: Mutex<Vec<String>>,
 }
 
 impl World {
@@ -35,7 +38,7 @@ impl World {
         let namespaces: Api<Namespace> = Api::all(cluster.client());
         let namespaces = namespaces.list(&ListParams::default()).await?.items;
         let namespaces = namespaces.into_iter().filter_map(|one| one.metadata.name).collect();
-        Ok(Self { cluster, namespaces, applier })
+        Ok(Self { cluster, namespaces, applier, failures: Mutex::default() })
     }
 
     /// Removes what failed tests left behind: it would count in the tests after them.
@@ -87,6 +90,22 @@ impl World {
         // The API server writes its log a moment after it answered.
         tokio::time::sleep(Duration::from_millis(300)).await;
         audit.requests_of(OPERATOR_USER)
+    }
+
+    /// Says at once that a test failed, and why.
+    pub fn failed(&self, name: &str, error: &anyhow::Error) {
+        let text = format!("{name}: {error:#}");
+        eprintln!("{text}");
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).push(text);
+    }
+
+    /// All failures once more, last of all: who sees only the end of a long output sees them.
+    pub fn print_failures(&self) {
+        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        eprintln!("failed, of the tests of rollouts on the lab: {}", failures.len());
+        for failure in failures.iter() {
+            eprintln!("  {failure}");
+        }
     }
 
     /// The end of the operator's log, for a failed run.
