@@ -18,20 +18,30 @@ use super::verdict::{
 /// so that reading the same stretch twice changes nothing.
 pub fn advance(plan: &MetricPlan, state: &MetricState, looks: &Looks) -> (MetricState, MetricVerdict) {
     let mut next = state.clone();
+    let mut verdict = step(plan, &mut next, looks);
+    if let Outcome::Inconclusive { .. } = verdict.outcome {
+        verdict.outcome = forecast(plan, &next, verdict.bar_bad, verdict.bar_ok);
+    }
+    verdict.sentence = guard_sentence(plan, &next, &verdict).unwrap_or_else(|| sentence(plan, &verdict));
+    (next, verdict)
+}
+
+/// The same in place and without what is only said, the forecast and the sentence: for many looks of which nobody reads each.
+pub fn step(plan: &MetricPlan, state: &mut MetricState, looks: &Looks) -> MetricVerdict {
     let mut fresh = false;
-    for interval in looks.intervals.iter().filter(|interval| interval.end > state.cursor.at) {
-        fresh |= look(plan, &mut next, interval);
+    let done = state.cursor.at;
+    for interval in looks.intervals.iter().filter(|interval| interval.end > done) {
+        fresh |= look(plan, state, interval);
     }
-    if looks.cursor.at > next.cursor.at {
-        next.cursor = looks.cursor.clone();
+    if looks.cursor.at > done {
+        state.cursor.clone_from(&looks.cursor);
     }
-    let mut verdict = judge(plan, &next, looks.empty_looks);
+    let mut verdict = judge(plan, state, looks.empty_looks);
     verdict.fresh = fresh && looks.problems.is_empty();
     if let Some(problem) = looks.problems.first() {
         verdict = verdict.unavailable(Reason::Problem(problem.to_string()));
     }
-    verdict.sentence = guard_sentence(plan, &next, &verdict).unwrap_or_else(|| sentence(plan, &verdict));
-    (next, verdict)
+    verdict
 }
 
 /// One interval. True when it was judged and both arms gained requests.
@@ -209,9 +219,14 @@ fn outcome(
     if ok.0 >= ok.1 && bad.0 < bad.1 && state.candidate.n >= enough && state.stable.n >= enough {
         return Outcome::Pass;
     }
-    let forecast = state.engine.forecast(plan, bad.1, ok.1);
+    Outcome::Inconclusive { samples_needed: None, towards: None }
+}
+
+/// How many more requests the nearer decision takes at the rates so far.
+fn forecast(plan: &MetricPlan, state: &MetricState, bar_bad: f64, bar_ok: f64) -> Outcome {
+    let forecast = state.engine.forecast(plan, bar_bad, bar_ok);
     let least = |direction: Direction| match direction {
-        Direction::Promote => enough - state.candidate.n,
+        Direction::Promote => f64::from(plan.min_samples) - state.candidate.n,
         Direction::Rollback => 0.0,
     };
     Outcome::Inconclusive {

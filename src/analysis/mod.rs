@@ -29,7 +29,7 @@ pub mod text;
 pub mod trace;
 pub mod verdict;
 
-pub use advance::advance;
+pub use advance::{advance, step};
 pub use interval::{Arm, Bound, Counter, Counts, Cursor, Discard, Interval, Looks, Problem, Span};
 pub use plan::{Better, Kind, Limit, MetricPlan, Stage};
 pub use sample::{RawSeries, Window, intervals};

@@ -159,7 +159,7 @@ pub fn history(series: &[RawSeries], from: DateTime<Utc>, to: DateTime<Utc>) -> 
     all
 }
 
-fn discarded(spans: &[Span], start: DateTime<Utc>, end: DateTime<Utc>) -> Option<Discard> {
+pub(crate) fn discarded(spans: &[Span], start: DateTime<Utc>, end: DateTime<Utc>) -> Option<Discard> {
     spans.iter().filter(|span| span.from < end && span.to > start).map(|span| span.why).max()
 }
 

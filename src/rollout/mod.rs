@@ -38,8 +38,10 @@ pub mod world;
 
 pub use check::{Violation, check, may_follow};
 pub use decide::decide;
+pub use evidence::{Judged, counts, metric_plans, on_breach, tail_ms};
 pub use observed::Observed;
 pub use pace::OwnWrites;
+pub use phases::gate;
 pub use plan::{Action, Event, Plan};
 pub use questions::{Answer, Answers, Question, questions};
 

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Duration, Utc};
 
 use crate::analysis::{
-    Cursor, Discard, Looks, MetricPlan, MetricState, MetricVerdict, Outcome, RawSeries, Reason, Span, Stage,
-    Window, advance, intervals, sample,
+    Cursor, Discard, Interval, Looks, MetricPlan, MetricState, MetricVerdict, Outcome, RawSeries, Reason,
+    Span, Stage, Window, advance, intervals, sample,
 };
 use crate::api::condition::{ConditionType, Finding};
 use crate::api::{ArmNumbers, Evidence, MetricEvidence, MetricStatus};
@@ -37,6 +37,11 @@ impl Judged {
         !deciding.is_empty()
             && self.missing.is_none()
             && deciding.iter().all(|v| v.may_advance && v.step_has_samples)
+    }
+
+    /// Why a metric that decides gives no evidence, for a reason of its own: reason and message.
+    pub fn unusable(&self) -> Option<(String, String)> {
+        self.verdicts.iter().filter(|v| !v.observe_only).find_map(unusable)
     }
 
     /// The source could not be read, so that what it did not say means nothing.
@@ -123,16 +128,19 @@ pub fn judge(d: &mut Draft<'_>, stage: Stage) -> Judged {
 /// Time that counts towards a hold: the longest of the metrics, since all share one grid.
 fn count(out: &mut Judged, found: &mut Evidence, looks: &Looks, paired: bool, since: DateTime<Utc>) {
     let length = Duration::milliseconds(found.interval_ms);
-    let both = |i: &&crate::analysis::Interval| {
-        let stable = i.stable.n > 0.0 || !paired;
-        i.start >= since && i.discarded != Some(Discard::ForeignEdit) && i.candidate.n > 0.0 && stable
-    };
-    let fresh: Vec<_> = looks.intervals.iter().filter(both).collect();
+    let fresh: Vec<_> = looks.intervals.iter().filter(|i| counts(i, paired, since)).collect();
     if let Some(last) = fresh.last() {
         found.fresh_at = found.fresh_at.max(Some(last.end));
     }
     let steps: u32 = fresh.iter().map(|i| i.looks).sum();
     out.counted = out.counted.max(length * i32::try_from(steps).unwrap_or(i32::MAX));
+}
+
+/// An interval that counts towards a hold: after the step was set (`since`), nobody interfered, and both arms gained
+/// requests; where there is nothing to compare with, the candidate.
+pub fn counts(i: &Interval, paired: bool, since: DateTime<Utc>) -> bool {
+    let stable = i.stable.n > 0.0 || !paired;
+    i.start >= since && i.discarded != Some(Discard::ForeignEdit) && i.candidate.n > 0.0 && stable
 }
 
 /// The intervals that this pass's answers close for a metric, and why there are none when there was trouble.
@@ -201,7 +209,7 @@ fn availability(d: &mut Draft<'_>, out: &mut Judged, asked: bool) {
         }
     }
     if out.missing.is_none() {
-        out.missing = out.verdicts.iter().filter(|v| !v.observe_only).find_map(unusable);
+        out.missing = out.unusable();
     }
     let since = d.status.evidence.as_ref().and_then(|e| e.fresh_at);
     let finding = match (&out.missing, since) {

@@ -5,10 +5,10 @@ mod signals;
 mod spans;
 mod start;
 
-pub use judge::{Judged, candidate_endpoints, judge};
-pub use signals::{Signal, signals};
+pub use judge::{Judged, candidate_endpoints, counts, judge};
+pub use signals::{Signal, on_breach, signals};
 pub use spans::{discard, foreign_begin, foreign_end, foreign_move, prune, remember_pods, warm_up};
-pub use start::{begin, plan_metrics};
+pub use start::{begin, metric_plans, plan_metrics, tail_ms};
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;

@@ -40,13 +40,18 @@ fn metric_of(d: &Draft<'_>, name: &str) -> Option<Metric> {
     asked(d.obs, state)
 }
 
+/// What a breach does: the metric and the rollout must both say that it rolls back.
+pub fn on_breach(metric: Option<RollbackOrHold>, rollout: RollbackOrHold) -> RollbackOrHold {
+    match (metric, rollout) {
+        (Some(RollbackOrHold::Hold), _) | (_, RollbackOrHold::Hold) => RollbackOrHold::Hold,
+        (Some(RollbackOrHold::Rollback) | None, RollbackOrHold::Rollback) => RollbackOrHold::Rollback,
+    }
+}
+
 fn breach(d: &Draft<'_>, v: &MetricVerdict) -> Option<Signal> {
     let Breach { by, at, log_e: _, bar: _ } = v.breach()?;
     let metric = metric_of(d, &v.metric);
-    let then = match (metric.map(|m| m.on_breach), d.spec().on_breach) {
-        (Some(RollbackOrHold::Hold), _) | (_, RollbackOrHold::Hold) => RollbackOrHold::Hold,
-        (Some(RollbackOrHold::Rollback) | None, RollbackOrHold::Rollback) => RollbackOrHold::Rollback,
-    };
+    let then = on_breach(metric.map(|m| m.on_breach), d.spec().on_breach);
     let test = match by {
         BreachKind::Limit => "",
         BreachKind::CoarseGuard => " (coarse guard)",

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use chrono::Duration;
+use chrono::{DateTime, Duration, Utc};
 
-use crate::analysis::budget::{Claim, PlannedLooks, split};
+use crate::analysis::budget::{Claim, MetricBudget, PlannedLooks, split};
 use crate::analysis::{Arm, Counts, Cursor, Kind, Limit, MetricPlan, MetricState, RawSeries, Stage, Window};
 use crate::analysis::{Better, guard, intervals, latency, sample};
 use crate::api::{self, Evidence, Metric, ModelRolloutSpec};
@@ -41,25 +41,47 @@ pub fn plan_metrics(d: &mut Draft<'_>, version: &str) -> Result<(), (&'static st
         histories.insert(metric.name.clone(), history(d, &found, metric)?);
     }
     let interval = Duration::milliseconds(found.interval_ms);
+    let planned = metric_plans(d.spec(), version, interval, found.t0, &histories);
+    found
+        .metrics
+        .extend(metrics.iter().zip(&planned).map(|(metric, (plan, state))| pack(metric, plan, state)));
+    found.scrape_ms = d.obs.answers.scrape.map(|s| s.num_milliseconds()).or(found.scrape_ms);
+    found.tail_ms = tail_ms(metrics, &histories);
+    d.status.evidence = Some(found);
+    Ok(())
+}
+
+/// Each metric's plan and first state, in the order of the spec: limits, parts of the error budget, what is chosen from
+/// stable's gains over the hour before (`histories`, by name). `t0`: the origin of the grid.
+pub fn metric_plans(
+    spec: &ModelRolloutSpec,
+    version: &str,
+    interval: Duration,
+    t0: DateTime<Utc>,
+    histories: &BTreeMap<String, Counts>,
+) -> Vec<(MetricPlan, MetricState)> {
+    let metrics = &spec.analysis.metrics;
     let claims: Vec<Claim> = metrics.iter().map(claim).collect();
-    let looks = planned_looks(d.spec(), interval);
-    let budgets = split(d.spec().analysis.false_rollback_rate, looks, &claims);
-    let stage = if d.spec().strategy.shadow.is_some() { Stage::Shadow } else { Stage::Canary };
-    let mut tail = 0.0_f64;
-    for (metric, budget) in metrics.iter().zip(budgets) {
-        let past = histories.remove(&metric.name).unwrap_or_default();
+    let looks = planned_looks(spec, interval);
+    let budgets = split(spec.analysis.false_rollback_rate, looks, &claims);
+    let stage = if spec.strategy.shadow.is_some() { Stage::Shadow } else { Stage::Canary };
+    let with = |(metric, budget): (&Metric, MetricBudget)| {
+        let past = histories.get(&metric.name).cloned().unwrap_or_default();
         let mut plan = MetricPlan::new(&metric.name, version, kind(metric), budget);
         limits(&mut plan, metric);
         plan.paired_watch = looks.paired_watch;
         plan.absolute_eps = guard::absolute_eps((past.n > 0.0).then(|| past.bad / past.n));
-        let state = MetricState::start(&plan, stage, found.t0, Some(&past));
-        tail = tail.max(latency::upper_edge(&past, 0.99).filter(|_| metric.latency.is_some()).unwrap_or(0.0));
-        found.metrics.push(pack(metric, &plan, &state));
-    }
-    found.scrape_ms = d.obs.answers.scrape.map(|s| s.num_milliseconds()).or(found.scrape_ms);
-    found.tail_ms = (2000.0 * tail).min(3_600_000.0) as i64;
-    d.status.evidence = Some(found);
-    Ok(())
+        let state = MetricState::start(&plan, stage, t0, Some(&past));
+        (plan, state)
+    };
+    metrics.iter().zip(budgets).map(with).collect()
+}
+
+/// Twice stable's p99, the longest of the latency metrics, in milliseconds: a warm-up is at least this.
+pub fn tail_ms(metrics: &[Metric], histories: &BTreeMap<String, Counts>) -> i64 {
+    let past = metrics.iter().filter(|m| m.latency.is_some()).filter_map(|m| histories.get(&m.name));
+    let tail = past.filter_map(|past| latency::upper_edge(past, 0.99)).fold(0.0, f64::max);
+    (2000.0 * tail).min(3_600_000.0) as i64
 }
 
 /// Looks that the stages plan for: the horizons of their ledgers.

@@ -5,6 +5,7 @@ use crate::api::{Phase, RequireProof, Step};
 use crate::rollout::rollback::{self, Cause};
 use crate::rollout::{Draft, evidence, provider};
 
+use super::gate::{self, Gate};
 use super::pending::{self, Overtaken};
 use super::{judged, preparing, watching};
 
@@ -46,20 +47,18 @@ pub fn run(d: &mut Draft<'_>) {
     // The steps may have been cut short in the spec; then the last one that is left counts.
     let last = i32::try_from(d.spec().strategy.canary.steps.len()).unwrap_or(i32::MAX) - 1;
     let hold = at(d, index.min(last)).map_or_else(chrono::Duration::zero, |s| s.hold.get());
-    if !judged::hold_over(d, hold) {
-        return judged::wait_hold(d, hold, &format!("step {} of {}", index + 1, last + 1));
-    }
     let proof = index >= last || d.spec().strategy.require_proof == RequireProof::EveryStep;
-    let missing = look.judged.still_needed(proof);
-    if !missing.is_empty() {
-        judged::await_evidence(d, &look.judged, &missing);
-        return;
+    match gate::step(judged::hold_over(d, hold), proof, &look.judged) {
+        Gate::Hold => judged::wait_hold(d, hold, &format!("step {} of {}", index + 1, last + 1)),
+        Gate::Evidence(missing) => {
+            judged::await_evidence(d, &look.judged, &missing);
+        }
+        Gate::Look => {
+            let wait = between_looks(d);
+            d.wait(wait);
+        }
+        Gate::Open => advance(d, index, last),
     }
-    if !look.judged.looked || !look.judged.may_advance() {
-        let wait = between_looks(d);
-        return d.wait(wait);
-    }
-    advance(d, index, last);
 }
 
 /// Between two looks the wait is what the last look said, so that a pass which is none writes nothing.

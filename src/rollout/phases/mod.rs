@@ -2,6 +2,7 @@
 
 pub mod canary;
 pub mod deleting;
+pub mod gate;
 pub mod judged;
 pub mod pending;
 pub mod preparing;

@@ -5,6 +5,7 @@ use crate::api::Phase;
 use crate::rollout::rollback::{self, Cause};
 use crate::rollout::{Draft, provider, world};
 
+use super::gate::{self, Gate};
 use super::pending::{self, Overtaken};
 use super::{canary, judged, preparing};
 
@@ -41,23 +42,18 @@ pub fn run(d: &mut Draft<'_>) {
     if !look.steady || paused {
         return;
     }
-    if !judged::hold_over(d, shadow.duration.get()) {
-        return judged::wait_hold(d, shadow.duration.get(), "the shadow stage");
+    let hold = shadow.duration.get();
+    match gate::shadow(judged::hold_over(d, hold), shadow.min_requests, &look.judged) {
+        Gate::Hold => judged::wait_hold(d, hold, "the shadow stage"),
+        Gate::Evidence(missing) => {
+            judged::await_evidence(d, &look.judged, &missing);
+        }
+        Gate::Look => d.wait("the next look"),
+        Gate::Open => {
+            let mirrored = gate::mirrored(&look.judged);
+            canary::begin(d, 0, &format!("{mirrored:.0} mirrored requests speak for it"));
+        }
     }
-    let mirrored = look.judged.verdicts.iter().map(|v| v.candidate.n).fold(0.0, f64::max);
-    let enough = mirrored >= shadow.min_requests as f64;
-    let mut missing = look.judged.still_needed(false);
-    if !enough {
-        missing = format!("{} mirrored requests, {mirrored:.0} so far", shadow.min_requests);
-    }
-    if !missing.is_empty() {
-        judged::await_evidence(d, &look.judged, &missing);
-        return;
-    }
-    if !look.judged.looked || !look.judged.may_advance() {
-        return d.wait("the next look");
-    }
-    canary::begin(d, 0, &format!("{mirrored:.0} mirrored requests speak for it"));
 }
 
 /// The stage was taken out of the spec: it ends with what it has seen, unless something holds every advance.

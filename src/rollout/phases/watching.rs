@@ -1,12 +1,11 @@
 //! Watching: the candidate has nearly all the traffic; the version before is warm and keeps a share to compare with. From
 //! here on the plan is frozen: another version waits.
 
-use crate::analysis::{Outcome, Reason};
 use crate::api::{OnNewVersion, Phase};
-use crate::rollout::evidence::Judged;
 use crate::rollout::rollback::{self, Cause};
 use crate::rollout::{Draft, evidence, provider};
 
+use super::gate::{self, Gate};
 use super::{judged, preparing, settling};
 
 /// The promotion.
@@ -40,40 +39,25 @@ pub fn run(d: &mut Draft<'_>) {
         return;
     }
     let duration = watch.duration.get();
-    if !promoted && !judged::hold_over(d, duration) {
-        judged::wait_hold(d, duration, "the watch");
-        if let Some(version) = newer {
-            d.wait(format!("then {version}"));
+    if promoted {
+        return settling::begin(d, "the watch was ended as verified");
+    }
+    let over = judged::hold_over(d, duration);
+    let gate = gate::watch(over, provider::control_weight(d) > 0, &look.judged);
+    match gate {
+        Gate::Hold => {
+            judged::wait_hold(d, duration, "the watch");
+            if let Some(version) = newer {
+                d.wait(format!("then {version}"));
+            }
         }
-        return;
+        Gate::Open => settling::begin(d, "the watch ended clean"),
+        Gate::Evidence(_) | Gate::Look if duration.is_zero() => settling::begin(d, "the watch ended clean"),
+        Gate::Look => d.wait("the next look"),
+        Gate::Evidence(missing) => {
+            judged::await_evidence(d, &look.judged, &missing);
+        }
     }
-    if promoted || duration.is_zero() || ends(&look.judged, provider::control_weight(d) > 0) {
-        return settling::begin(
-            d,
-            if promoted { "the watch was ended as verified" } else { "the watch ended clean" },
-        );
-    }
-    let missing = look.judged.still_needed(false);
-    if missing.is_empty() {
-        return d.wait("the next look");
-    }
-    judged::await_evidence(d, &look.judged, &missing);
-}
-
-/// A paired watch ends on what a step asks. An unpaired one runs on the candidate's evidence alone: its time is over and
-/// nothing is over its bar, or there would be no way here.
-fn ends(judged: &Judged, paired: bool) -> bool {
-    if paired {
-        return judged.looked && judged.may_advance();
-    }
-    let alone = |v: &crate::analysis::MetricVerdict| {
-        v.observe_only
-            || matches!(
-                v.outcome,
-                Outcome::Unavailable(Reason::Unpaired) | Outcome::Pass | Outcome::Inconclusive { .. }
-            )
-    };
-    judged.looked && judged.missing.is_none() && judged.verdicts.iter().all(alone)
 }
 
 /// Another version that waits for the end of the watch; only the latest is kept, since the spec holds one.
