@@ -3,7 +3,6 @@
 use chrono::{DateTime, Utc};
 
 use super::count::{Events, FREQUENT};
-use super::engine::Engine;
 use super::guard::{AbsoluteFinding, COARSE};
 use super::interval::{Counts, Discard, Interval, Looks};
 use super::mean::directed_sum;
@@ -144,7 +143,9 @@ fn tally(plan: &MetricPlan, state: &mut MetricState, candidate: &Counts, stable:
     let bound = state.engine.shown_bound(plan);
     let x = |counts: &Counts| match plan.kind {
         Kind::Ratio => counts.bad,
-        Kind::Latency => bound.and_then(|bound| counts.up_to(bound)).map_or(0.0, |fast| counts.n - fast),
+        Kind::Latency | Kind::Slo => {
+            bound.and_then(|bound| counts.up_to(bound)).map_or(0.0, |fast| counts.n - fast)
+        }
         Kind::MeanHistogram | Kind::MeanSumSquares | Kind::MeanPassFail | Kind::MeanSumCount => {
             directed_sum(plan, counts)
         }
@@ -179,8 +180,9 @@ fn judge(plan: &MetricPlan, state: &MetricState, empty_looks: u32) -> MetricVerd
         fresh: false,
         may_advance: plan.observe_only || unpaired || (evidence && log_bad < 0.0),
         observe_only: plan.observe_only,
+        provable: plan.provable,
         sentence: String::new(),
-        hint: hint(state, stable),
+        hint: hint(plan, stable),
         outcome,
     }
 }
@@ -216,7 +218,12 @@ fn outcome(
         return Outcome::Unavailable(Reason::Unpaired);
     }
     let enough = f64::from(plan.min_samples);
-    if ok.0 >= ok.1 && bad.0 < bad.1 && state.candidate.n >= enough && state.stable.n >= enough {
+    if plan.provable
+        && ok.0 >= ok.1
+        && bad.0 < bad.1
+        && state.candidate.n >= enough
+        && state.stable.n >= enough
+    {
         return Outcome::Pass;
     }
     Outcome::Inconclusive { samples_needed: None, towards: None }
@@ -243,7 +250,7 @@ fn out_of_range(plan: &MetricPlan, state: &MetricState) -> bool {
         Kind::MeanHistogram | Kind::MeanSumSquares | Kind::MeanPassFail => {
             outside(state.candidate) || outside(state.stable)
         }
-        Kind::Ratio | Kind::Latency | Kind::MeanSumCount => false,
+        Kind::Ratio | Kind::Latency | Kind::Slo | Kind::MeanSumCount => false,
     }
 }
 
@@ -255,7 +262,7 @@ fn numbers(plan: &MetricPlan, tally: Tally) -> ArmNumbers {
 
 fn mirrored(plan: &MetricPlan) -> bool {
     match plan.kind {
-        Kind::Ratio | Kind::Latency => false,
+        Kind::Ratio | Kind::Latency | Kind::Slo => false,
         Kind::MeanHistogram | Kind::MeanSumSquares | Kind::MeanPassFail | Kind::MeanSumCount => {
             !plan.higher_is_better()
         }
@@ -264,7 +271,7 @@ fn mirrored(plan: &MetricPlan) -> bool {
 
 fn limit(plan: &MetricPlan, stable: f64) -> f64 {
     match plan.kind {
-        Kind::Ratio | Kind::Latency => plan.worse.ratio * stable + plan.worse.plus,
+        Kind::Ratio | Kind::Latency | Kind::Slo => plan.worse.ratio * stable + plan.worse.plus,
         Kind::MeanHistogram | Kind::MeanSumSquares | Kind::MeanPassFail | Kind::MeanSumCount => {
             let bound = plan.worse.ratio * stable - plan.worse.plus;
             if mirrored(plan) { 1.0 - bound } else { bound }
@@ -300,8 +307,8 @@ fn guard_numbers(plan: &MetricPlan, state: &MetricState) -> Option<(Rounded, Rou
     Some((Rounded(guard.log_e()), Rounded(plan.budget.guard_paired?.bar())))
 }
 
-fn hint(state: &MetricState, stable: Option<f64>) -> Option<String> {
-    let frequent = matches!(state.engine, Engine::Count(_)) && stable.is_some_and(|share| share >= FREQUENT);
+fn hint(plan: &MetricPlan, stable: Option<f64>) -> Option<String> {
+    let frequent = plan.kind == Kind::Ratio && stable.is_some_and(|share| share >= FREQUENT);
     frequent.then(|| {
         "The event is frequent (20 % of requests or more): the count engine needs more samples than necessary here. \
          Measure it as a pass/fail mean instead."

@@ -4,12 +4,25 @@ use serde::{Deserialize, Serialize};
 
 use super::plan::Stage;
 
-/// Parts of alpha (`statistics`, section 7). The guards take 0.1, the stages share the other 0.9.
-const GUARD_PAIRED: f64 = 0.05;
-const GUARD_ABSOLUTE: f64 = 0.05;
-const SHADOW: f64 = 0.90 * 0.2;
-const CANARY: f64 = 0.90 * 0.5;
-const WATCH: f64 = 0.90 * 0.3;
+/// Parts of alpha; they sum to 1.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Shares {
+    /// Both coarse guards, half each.
+    pub guard: f64,
+    /// Mirrored traffic.
+    pub shadow: f64,
+    /// All canary steps.
+    pub canary: f64,
+    /// After promotion.
+    pub watch: f64,
+}
+
+/// Section 7 of the statistics: the guards take 0.1, the stages share the other 0.9 as 0.2, 0.5 and 0.3.
+impl Default for Shares {
+    fn default() -> Self {
+        Self { guard: 0.1, shadow: 0.90 * 0.2, canary: 0.90 * 0.5, watch: 0.90 * 0.3 }
+    }
+}
 
 /// A horizon below this makes late regressions needlessly dear.
 const SHORTEST_HORIZON: u32 = 100;
@@ -82,16 +95,22 @@ pub struct PlannedLooks {
     pub paired_watch: bool,
 }
 
-/// Splits `alpha` (0..1) over the metrics, in their order.
+/// Splits `alpha` (0..1) over the metrics, in their order, with the usual shares.
 pub fn split(alpha: f64, looks: PlannedLooks, claims: &[Claim]) -> Vec<MetricBudget> {
+    split_by(alpha, Shares::default(), looks, claims)
+}
+
+/// Splits `alpha` (0..1) over the metrics, in their order. A part that nobody can use goes to the canary.
+pub fn split_by(alpha: f64, shares: Shares, looks: PlannedLooks, claims: &[Claim]) -> Vec<MetricBudget> {
     let deciding = claims.iter().filter(|claim| !claim.observe_only);
     let weights: f64 = deciding.clone().map(|claim| claim.weight).sum();
     let ratios = deciding.filter(|claim| claim.ratio).count() as f64;
-    let paired = if ratios > 0.0 { GUARD_PAIRED } else { 0.0 };
-    let absolute = if ratios > 0.0 && looks.watch > 0 { GUARD_ABSOLUTE } else { 0.0 };
-    let shadow = if looks.shadow > 0 { SHADOW } else { 0.0 };
-    let watch = if looks.watch > 0 && looks.paired_watch { WATCH } else { 0.0 };
-    let unused = (GUARD_PAIRED - paired) + (GUARD_ABSOLUTE - absolute) + (SHADOW - shadow) + (WATCH - watch);
+    let guard = shares.guard / 2.0;
+    let paired = if ratios > 0.0 { guard } else { 0.0 };
+    let absolute = if ratios > 0.0 && looks.watch > 0 { guard } else { 0.0 };
+    let shadow = if looks.shadow > 0 { shares.shadow } else { 0.0 };
+    let watch = if looks.watch > 0 && looks.paired_watch { shares.watch } else { 0.0 };
+    let unused = (guard - paired) + (guard - absolute) + (shares.shadow - shadow) + (shares.watch - watch);
     let all = looks.shadow.saturating_add(looks.canary).saturating_add(looks.watch);
     let ledger = |share: f64, horizon: u32| LedgerBudget {
         alpha: alpha * share,
@@ -104,7 +123,7 @@ pub fn split(alpha: f64, looks: PlannedLooks, claims: &[Claim]) -> Vec<MetricBud
             let guarded = claim.ratio && !claim.observe_only;
             MetricBudget {
                 shadow: ledger(shadow * part, looks.shadow),
-                canary: ledger((CANARY + unused) * part, looks.canary),
+                canary: ledger((shares.canary + unused) * part, looks.canary),
                 watch: ledger(watch * part, looks.watch),
                 guard_paired: guarded.then(|| ledger(paired / ratios, all)),
                 guard_absolute: (guarded && absolute > 0.0).then(|| ledger(absolute / ratios, looks.watch)),
@@ -164,6 +183,19 @@ mod tests {
         assert_eq!(budgets[0].canary.bar(), f64::INFINITY);
         assert_eq!(budgets[0].guard_paired, None);
         assert!((total(&budgets) - 0.01).abs() < 1e-12);
+    }
+
+    #[test]
+    fn shares_and_weights_of_the_user_move_the_bars_and_nothing_is_lost() {
+        let shares = Shares { guard: 0.02, shadow: 0.08, canary: 0.6, watch: 0.3 };
+        let claims = [Claim { weight: 3.0, ..claim(true) }, claim(false)];
+        let budgets = split_by(0.01, shares, FULL, &claims);
+        assert!((budgets[0].canary.alpha - 0.01 * 0.6 * 0.75).abs() < 1e-15);
+        assert!((budgets[1].canary.alpha - 0.01 * 0.6 * 0.25).abs() < 1e-15);
+        assert!((budgets[0].guard_absolute.unwrap().alpha - 0.0001).abs() < 1e-15);
+        assert!((total(&budgets) - 0.01).abs() < 1e-12);
+        let none = Shares { guard: 0.0, ..shares };
+        assert_eq!(split_by(0.01, none, FULL, &claims)[0].guard_paired.unwrap().bar(), f64::INFINITY);
     }
 
     #[test]

@@ -48,7 +48,7 @@ impl CountPair {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Engine {
-    /// Failures.
+    /// Failures, or requests slower than a bound of the user's.
     Count(CountPair),
     /// Slow requests at bounds of stable's own latency.
     Latency {
@@ -76,7 +76,7 @@ impl Engine {
     pub fn new(plan: &MetricPlan, stage: Stage) -> Self {
         let horizon = plan.budget.of(stage).horizon;
         match plan.kind {
-            Kind::Ratio => Engine::Count(CountPair::new(horizon)),
+            Kind::Ratio | Kind::Slo => Engine::Count(CountPair::new(horizon)),
             Kind::Latency => Engine::Latency {
                 history: Counts::default(),
                 bounds: Vec::new(),
@@ -149,7 +149,11 @@ impl Engine {
     pub fn update(&mut self, plan: &MetricPlan, candidate: &Counts, stable: &Counts) -> Result<(), Reason> {
         match self {
             Engine::Count(pair) => {
-                let events = Events { x_c: candidate.bad, n_c: candidate.n, x_b: stable.bad, n_b: stable.n };
+                let events = if plan.kind == Kind::Slo {
+                    latency::slow(candidate, stable, plan.bound).ok_or(Reason::BucketMismatch)?
+                } else {
+                    Events { x_c: candidate.bad, n_c: candidate.n, x_b: stable.bad, n_b: stable.n }
+                };
                 pair.update(plan, events);
             }
             Engine::Latency { bounds, tests, .. } => {
@@ -202,6 +206,7 @@ impl Engine {
                 let p99 = plan.quantiles.iter().position(|q| *q == 0.99);
                 p99.and_then(|i| bounds.get(i)).or(bounds.last()).copied()
             }
+            Engine::Count(_) if plan.kind == Kind::Slo => Some(plan.bound),
             Engine::Count(_) | Engine::Mean(_) | Engine::PairedT { .. } => None,
         }
     }

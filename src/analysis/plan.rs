@@ -22,6 +22,8 @@ pub enum Kind {
     Ratio,
     /// A latency histogram: count engine on "slower than stable's own quantiles".
     Latency,
+    /// A latency histogram and a bound of the user's, in [`MetricPlan::bound`]: count engine on "slower than the bound".
+    Slo,
     /// A histogram of scores from 0 to 1 with its sum: bounded-mean engine.
     MeanHistogram,
     /// Sum, sum of squares and count of scores from 0 to 1: bounded-mean engine.
@@ -86,12 +88,15 @@ pub struct MetricPlan {
     pub worse: Limit,
     /// Promotion bound, at least as wide as `worse`.
     pub proof: Limit,
-    /// Direction of a score; ignored by `Ratio` and `Latency`, where less is better.
+    /// Direction of a score; ignored by `Ratio`, `Latency` and `Slo`, where less is better.
     pub better: Better,
     /// Requests or scores per arm before a Pass, and per step before it advances.
     pub min_samples: u32,
     /// The metric is reported and never decides.
     pub observe_only: bool,
+    /// It can prove that a candidate is good enough. Means of values without bounds cannot: their tails are too heavy.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub provable: bool,
     /// alpha of the promotion test.
     #[serde(with = "super::text::float")]
     pub alpha_promote: f64,
@@ -105,6 +110,9 @@ pub struct MetricPlan {
     /// Quantiles of stable's own latency.
     #[serde(with = "super::text::floats")]
     pub quantiles: Vec<f64>,
+    /// The bound of an `Slo`: the edge of a bucket, in the histogram's own unit.
+    #[serde(with = "super::text::float", default, skip_serializing_if = "is_zero")]
+    pub bound: f64,
     /// eps of the guard without a baseline: 3 x stable's failure share in the hour before the attempt + 0.10.
     #[serde(with = "super::text::float")]
     pub absolute_eps: f64,
@@ -114,12 +122,24 @@ pub struct MetricPlan {
     pub budget: MetricBudget,
 }
 
+fn yes() -> bool {
+    true
+}
+
+fn is_yes(provable: &bool) -> bool {
+    *provable
+}
+
+fn is_zero(bound: &f64) -> bool {
+    *bound == 0.0
+}
+
 impl MetricPlan {
     /// A metric with the defaults of its kind. `budget` comes from [`super::budget::split`].
     pub fn new(name: &str, version: &str, kind: Kind, budget: MetricBudget) -> Self {
         let (worse, proof) = match kind {
             Kind::Ratio => (Limit::ratio(1.25, 0.0005), Limit::ratio(1.5, 0.001)),
-            Kind::Latency => (Limit::ratio(1.25, 0.002), Limit::ratio(2.0, 0.005)),
+            Kind::Latency | Kind::Slo => (Limit::ratio(1.25, 0.002), Limit::ratio(2.0, 0.005)),
             Kind::MeanHistogram | Kind::MeanSumSquares | Kind::MeanPassFail | Kind::MeanSumCount => {
                 (Limit::by(0.02), Limit::by(0.05))
             }
@@ -133,11 +153,13 @@ impl MetricPlan {
             better: Better::Higher,
             min_samples: 100,
             observe_only: false,
+            provable: true,
             alpha_promote: 0.05,
             confirm: 2,
             stale: 4,
             phi: 1.0,
             quantiles: vec![0.5, 0.9, 0.99, 0.999],
+            bound: 0.0,
             absolute_eps: super::guard::absolute_eps(None),
             paired_watch: true,
             budget,

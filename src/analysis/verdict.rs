@@ -107,6 +107,8 @@ pub struct MetricVerdict {
     pub may_advance: bool,
     /// The metric reports only.
     pub observe_only: bool,
+    /// The metric can prove that the candidate is good enough; otherwise its Pass is never asked for.
+    pub provable: bool,
     /// For people.
     pub sentence: String,
     /// Advice about the metric itself.
@@ -162,7 +164,9 @@ pub fn group(value: f64) -> String {
 pub fn bound_text(plan: &MetricPlan, limit: Limit) -> String {
     use super::plan::Kind;
     match plan.kind {
-        Kind::Ratio | Kind::Latency => format!("{} x stable + {} %", limit.ratio, trim(limit.plus * 100.0)),
+        Kind::Ratio | Kind::Latency | Kind::Slo => {
+            format!("{} x stable + {} %", limit.ratio, trim(limit.plus * 100.0))
+        }
         Kind::MeanHistogram | Kind::MeanSumSquares | Kind::MeanPassFail | Kind::MeanSumCount => {
             let sign = if plan.higher_is_better() { "-" } else { "+" };
             let stable =
@@ -199,6 +203,9 @@ pub fn sentence(plan: &MetricPlan, verdict: &MetricVerdict) -> String {
         odds(verdict.log_ok),
         bar(verdict.bar_ok),
     );
+    if !plan.provable {
+        text += " Being met, it proves nothing: the mean of values without bounds hangs on few large ones.";
+    }
     if let Outcome::Inconclusive { samples_needed: Some(needed), towards: Some(direction) } = &verdict.outcome
     {
         let name = match direction {

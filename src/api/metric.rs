@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::rules::{self, metric};
-use super::{HoldOrRollback, RollbackOrHold, Span};
+use super::{ErrorBudget, HoldOrRollback, RollbackOrHold, Slo, Span};
 
 /// What is compared between candidate and stable.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq)]
@@ -23,6 +23,9 @@ pub struct Analysis {
     #[serde(default = "false_rollback_rate")]
     #[x_kube(validation = metric::rate_in_range())]
     pub false_rollback_rate: f64,
+    /// How that chance is shared out over the guards and the stages. What is left out is as in the defaults.
+    #[serde(default)]
+    pub error_budget: ErrorBudget,
     /// Evidence that is dropped after the start and after each change of the weight: this or twice stable's p99, the longer.
     #[serde(default = "warm_up")]
     pub warm_up: Span,
@@ -45,6 +48,7 @@ impl Default for Analysis {
             prometheus: default_server(),
             interval: interval(),
             false_rollback_rate: false_rollback_rate(),
+            error_budget: ErrorBudget::default(),
             warm_up: warm_up(),
             metrics: Vec::new(),
             no_data: NoData::default(),
@@ -71,13 +75,14 @@ impl Default for NoData {
     }
 }
 
-/// One metric: exactly one of `ratio`, `latency` and `mean`.
+/// One metric: exactly one of `ratio`, `latency`, `slo` and `mean`.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq)]
 #[x_kube(validation = metric::one_kind())]
 #[x_kube(validation = metric::by_is_for_means())]
 #[x_kube(validation = metric::ratio_is_for_shares())]
 #[x_kube(validation = metric::proof_not_narrower())]
 #[x_kube(validation = metric::proof_not_narrower_than_default())]
+#[x_kube(validation = metric::by_is_within_scores())]
 #[serde(rename_all = "camelCase")]
 pub struct Metric {
     /// Name of the metric, unique within the rollout.
@@ -90,20 +95,28 @@ pub struct Metric {
     /// Share of slow requests, by stable's own quantiles: a histogram.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency: Option<Latency>,
-    /// Mean of a score in 0 to 1: a histogram, or a sum and a count.
+    /// Share of requests slower than a bound of your own: a histogram.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slo: Option<Slo>,
+    /// Mean of a score in 0 to 1: a histogram, or a sum and a count, better with a sum of squares.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mean: Option<Mean>,
     /// How the two arms are told apart. Left out: by the pods' names in the label `pod`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arms: Option<Arms>,
     /// How much worse than stable is too much: beyond it traffic is brought back. What is left out is {ratio: 1.25, plus:
-    /// 0.0005}, for latency {ratio: 1.25, plus: 0.002}, for a mean {by: 0.02}.
+    /// 0.0005}, for latency and slo {ratio: 1.25, plus: 0.002}, for a mean {by: 0.02}.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worse: Option<Limit>,
     /// How much worse than stable is still good enough for a promotion; not narrower than `worse`. What is left out is
-    /// {ratio: 1.5, plus: 0.001}, for latency {ratio: 2, plus: 0.005}, for a mean {by: 0.05}, or `worse` where that is wider.
+    /// {ratio: 1.5, plus: 0.001}, for latency and slo {ratio: 2, plus: 0.005}, for a mean {by: 0.05}, or `worse` where that is wider.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proof: Option<Limit>,
+    /// Part of the error budget against the other metrics: with 2 a metric has twice the part of one with 1, and is
+    /// decided a little sooner.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    #[x_kube(validation = metric::weight_in_range())]
+    pub weight: f64,
     /// Samples that both arms need in a step before it can end.
     #[serde(default = "min_samples")]
     #[schemars(range(min = 0, max = 1000000000))]
@@ -122,9 +135,11 @@ pub struct Metric {
 pub struct Ratio {
     /// Counter of bad events: a PromQL vector selector such as `http_requests_total{code=~"5.."}`.
     #[schemars(length(min = 1, max = 1024))]
+    #[x_kube(validation = metric::no_summary())]
     pub bad: String,
     /// Counter of all events: a PromQL vector selector.
     #[schemars(length(min = 1, max = 1024))]
+    #[x_kube(validation = metric::no_summary())]
     pub total: String,
 }
 
@@ -134,29 +149,45 @@ pub struct Ratio {
 pub struct Latency {
     /// Histogram by its base name, without `_bucket`, matchers allowed: `http_request_duration_seconds{path="/predict"}`.
     #[schemars(length(min = 1, max = 1024))]
+    #[x_kube(validation = metric::no_summary())]
     pub histogram: String,
 }
 
 /// Mean of a score between 0 and 1.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq)]
 #[x_kube(validation = metric::mean_source())]
+#[x_kube(validation = metric::squares_go_with_sum())]
+#[x_kube(validation = metric::unbounded_goes_with_sum())]
 #[serde(rename_all = "camelCase")]
 pub struct Mean {
     /// Histogram of the score by its base name, without `_bucket`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
+    #[x_kube(validation = metric::no_summary())]
     pub histogram: Option<String>,
     /// Counter with the sum of the scores; goes with `count`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
+    #[x_kube(validation = metric::no_summary())]
     pub sum: Option<String>,
     /// Counter with the number of scores; goes with `sum`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
+    #[x_kube(validation = metric::no_summary())]
     pub count: Option<String>,
+    /// Counter with the sum of the squares of the scores: with `sum` and `count` it makes the test exact. Not with `passFail`,
+    /// where a square is the score.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
+    #[x_kube(validation = metric::no_summary())]
+    pub sum_of_squares: Option<String>,
     /// Each score is 0 or 1, so that sum and count are enough for the exact test, which needs fewer samples.
     #[serde(default)]
     pub pass_fail: bool,
+    /// The values are not limited to 0 to 1 (times, tokens, costs); only with sum and count. Such a metric can bring traffic
+    /// back and proves nothing, because its mean hangs on few large values.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unbounded: bool,
     /// Which way is better.
     #[serde(default)]
     pub better: Better,
@@ -203,7 +234,7 @@ pub struct GatewayArm {
     pub value: String,
 }
 
-/// A limit relative to stable. For `ratio` and `latency`: `ratio` times as bad, plus `plus`. For `mean`: lower by `by`.
+/// A limit relative to stable. For `ratio`, `latency` and `slo`: `ratio` times as bad, plus `plus`. For `mean`: lower by `by`.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Limit {
@@ -218,7 +249,7 @@ pub struct Limit {
     pub plus: Option<f64>,
     /// For a mean: at most lower (or higher, when lower is better) by so much.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0.0, max = 1.0))]
+    #[schemars(range(min = 0.0, max = 1000000000.0))]
     pub by: Option<f64>,
 }
 
@@ -236,6 +267,12 @@ fn no_data_after() -> Span {
 }
 fn false_rollback_rate() -> f64 {
     0.01
+}
+fn one() -> f64 {
+    1.0
+}
+fn is_one(weight: &f64) -> bool {
+    *weight == 1.0
 }
 fn min_samples() -> i64 {
     100

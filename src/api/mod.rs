@@ -7,6 +7,7 @@ pub mod crd;
 pub mod duration;
 pub mod keys;
 mod metric;
+mod metric_kinds;
 mod model_rollout;
 mod model_version;
 mod rollout_decision;
@@ -19,6 +20,7 @@ mod traffic;
 
 pub use duration::Span;
 pub use metric::*;
+pub use metric_kinds::*;
 pub use model_rollout::*;
 pub use model_version::*;
 pub use rollout_decision::*;

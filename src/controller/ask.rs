@@ -131,6 +131,7 @@ fn part(field: Field) -> Part {
         Field::Total => Part::Total,
         Field::Bad => Part::Bad,
         Field::Sum => Part::Sum,
+        Field::SumSquares => Part::SumSquares,
         Field::Buckets => Part::Buckets { with_total: true },
     }
 }

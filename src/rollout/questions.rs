@@ -16,6 +16,8 @@ pub enum Field {
     Bad,
     /// Sum of scores.
     Sum,
+    /// Sum of squared scores.
+    SumSquares,
     /// All buckets of a histogram; the one without bound is the total.
     Buckets,
 }
@@ -218,12 +220,18 @@ pub fn fields(metric: &Metric) -> Vec<(Field, String)> {
     if let Some(latency) = &metric.latency {
         return vec![(Field::Buckets, suffixed(&latency.histogram, "_bucket"))];
     }
+    if let Some(slo) = &metric.slo {
+        return vec![(Field::Buckets, suffixed(&slo.histogram, "_bucket"))];
+    }
     let Some(mean) = &metric.mean else { return Vec::new() };
     match (&mean.histogram, &mean.sum, &mean.count) {
         (Some(histogram), _, _) => {
             vec![(Field::Buckets, suffixed(histogram, "_bucket")), (Field::Sum, suffixed(histogram, "_sum"))]
         }
-        (None, Some(sum), Some(count)) => vec![(Field::Total, count.clone()), (Field::Sum, sum.clone())],
+        (None, Some(sum), Some(count)) => {
+            let squares = mean.sum_of_squares.iter().map(|squares| (Field::SumSquares, squares.clone()));
+            [(Field::Total, count.clone()), (Field::Sum, sum.clone())].into_iter().chain(squares).collect()
+        }
         (None, _, _) => Vec::new(),
     }
 }

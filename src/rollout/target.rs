@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use serde_json::json;
 
-use crate::api::{ActiveVersion, Analysis, ReleaseKind, Slot};
+use crate::api::{ActiveVersion, Analysis, ErrorBudget, ReleaseKind, Slot};
 use crate::registry::bundle;
 use crate::workload::template;
 
@@ -144,9 +144,17 @@ pub fn plan_hash(
     kind: ReleaseKind,
     attempt: i32,
 ) -> String {
-    let Analysis { prometheus, interval, false_rollback_rate, metrics, warm_up: _, no_data: _, silent: _ } =
-        &obs.rollout.spec.analysis;
-    let content = json!({
+    let Analysis {
+        prometheus,
+        interval,
+        false_rollback_rate,
+        error_budget,
+        metrics,
+        warm_up: _,
+        no_data: _,
+        silent: _,
+    } = &obs.rollout.spec.analysis;
+    let mut content = json!({
         "rollout": obs.uid(),
         "candidate": [target.version, target.bundle_digest, target.template_hash],
         "baseline": [active.version, active.bundle_digest, active.template_hash],
@@ -157,5 +165,9 @@ pub fn plan_hash(
         "alpha": false_rollback_rate.to_string(),
         "attempt": attempt,
     });
+    // The usual shares are not part of it, so that a newer operator goes on with what an older one began.
+    if *error_budget != ErrorBudget::default() {
+        content["errorBudget"] = json!(error_budget);
+    }
     bundle::sha256(content.to_string().as_bytes())
 }

@@ -261,6 +261,8 @@ impl Prometheus {
             Field::Bad if window.iter().all(|(_, c)| c.bad == 0.0) => Vec::new(),
             Field::Bad => plain(Counter::Bad, &|c| c.bad),
             Field::Sum => plain(Counter::Sum, &|c| c.good),
+            // Scores are 0 or 1, so a square is the score.
+            Field::SumSquares => plain(Counter::SumSquares, &|c| c.good),
             Field::Buckets if q.selector.starts_with("quality") => vec![
                 make(Counter::Bucket(Bound(0.5)), "le=\"0.5\",".to_owned(), &|c| c.total - c.good),
                 make(Counter::Bucket(Bound(1.0)), "le=\"1\",".to_owned(), &|c| c.total),

@@ -210,7 +210,7 @@ pub fn rollout(name: &str, stamp: &str) -> Value {
 }
 
 /// A metric of the rollout: `errors` as the gateway counts them, `pod-errors`, `latency`, `accuracy` (sum and count) and
-/// `quality` (histogram) as the pods do, `typo` matches nothing.
+/// `accuracy-squares` (a sum of squares too), `quality` (histogram) and `slo` as the pods do, `typo` matches nothing.
 pub fn metric(name: &str) -> Value {
     let ratio = |family: &str| json!({ "bad": format!("{family}{{code=~\"5..\"}}"), "total": family });
     let mut out = match name {
@@ -222,6 +222,10 @@ pub fn metric(name: &str) -> Value {
         "latency" => json!({ "latency": { "histogram": "http_request_duration_seconds" } }),
         "accuracy" => json!({ "mean": { "sum": "feedback_correct_total", "count": "feedback_total" } }),
         "quality" => json!({ "mean": { "histogram": "quality" } }),
+        "accuracy-squares" => json!({ "mean": {
+            "sum": "feedback_correct_total", "count": "feedback_total", "sumOfSquares": "feedback_squares_total",
+        } }),
+        "slo" => json!({ "slo": { "histogram": "http_request_duration_seconds", "bound": "500ms" } }),
         _ => json!({ "ratio": ratio("no_such_total") }),
     };
     if out.get("ratio").is_some() {

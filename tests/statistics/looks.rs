@@ -4,8 +4,8 @@ use chrono::{DateTime, Duration, Utc};
 use understudy::analysis::budget::{Claim, PlannedLooks, split};
 use understudy::analysis::silence::{Silence, judge};
 use understudy::analysis::{
-    BreachKind, Counts, Cursor, Discard, Interval, Kind, Looks, MetricPlan, MetricState, MetricVerdict,
-    Outcome, Problem, Reason, Stage, advance,
+    Better, Bound, BreachKind, Counter, Counts, Cursor, Discard, Interval, Kind, Limit, Looks, MetricPlan,
+    MetricState, MetricVerdict, Outcome, Problem, Reason, Stage, advance,
 };
 
 fn t0() -> DateTime<Utc> {
@@ -40,6 +40,10 @@ impl Rollout {
         stable: (f64, f64),
         discarded: Option<Discard>,
     ) -> MetricVerdict {
+        self.look_at(gains(candidate.0, candidate.1), gains(stable.0, stable.1), discarded)
+    }
+
+    fn look_at(&mut self, candidate: Counts, stable: Counts, discarded: Option<Discard>) -> MetricVerdict {
         let start = self.state.cursor.at;
         let end = start + Duration::seconds(10);
         let interval = Interval {
@@ -47,8 +51,8 @@ impl Rollout {
             end,
             looks: 1,
             discarded,
-            stable: gains(stable.0, stable.1),
-            candidate: gains(candidate.0, candidate.1),
+            stable,
+            candidate,
             candidate_scraped: true,
             stable_scraped: true,
         };
@@ -74,6 +78,74 @@ impl Rollout {
         }
         last
     }
+}
+
+fn histogram(n: f64, fast: f64) -> Counts {
+    let mut counts = gains(n, 0.0);
+    for (bound, up_to) in [(0.25, fast / 2.0), (0.5, fast), (1.0, n), (f64::INFINITY, n)] {
+        counts.gain(Counter::Bucket(Bound(bound)), up_to);
+    }
+    counts
+}
+
+#[test]
+fn requests_beyond_the_users_bound_are_counted_as_the_failures_of_a_ratio_are() {
+    let mut slo = plan(Kind::Slo);
+    slo.bound = 0.5;
+    assert_eq!(slo.budget.guard_paired, None, "the coarse guard is for ratios");
+    let (worse, proof) = (slo.worse, slo.proof);
+    assert_eq!((worse, proof), (Limit::ratio(1.25, 0.002), Limit::ratio(2.0, 0.005)));
+    let ratio = MetricPlan { kind: Kind::Ratio, ..slo.clone() };
+    let (mut by_bound, mut by_count) = (Rollout::new(slo), Rollout::new(ratio));
+    for k in 0..40 {
+        let slow = f64::from(k % 3);
+        let one = by_bound.look_at(histogram(100.0, 100.0 - slow), histogram(1900.0, 1881.0), None);
+        let other = by_count.look((100.0, slow), (1900.0, 19.0), None);
+        assert_eq!((one.log_bad, one.log_ok, &one.outcome), (other.log_bad, other.log_ok, &other.outcome));
+        assert_eq!(one.candidate, other.candidate);
+    }
+    assert_eq!(
+        by_bound.look_at(histogram(100.0, 100.0), histogram(1900.0, 1881.0), None).outcome,
+        Outcome::Pass
+    );
+    for _ in 0..20 {
+        by_bound.look_at(histogram(100.0, 70.0), histogram(1900.0, 1881.0), None);
+    }
+    let verdict = by_bound.look_at(histogram(100.0, 70.0), histogram(1900.0, 1881.0), None);
+    assert_eq!(verdict.breach().unwrap().by, BreachKind::Limit);
+}
+
+#[test]
+fn an_arm_that_lost_the_bucket_of_the_bound_is_an_error_and_no_evidence() {
+    let mut slo = plan(Kind::Slo);
+    slo.bound = 0.5;
+    let mut rollout = Rollout::new(slo);
+    let verdict = rollout.look_at(gains(100.0, 0.0), histogram(1900.0, 1881.0), None);
+    assert_eq!(verdict.outcome, Outcome::Unavailable(Reason::BucketMismatch));
+    assert!(!verdict.may_advance && verdict.log_bad == 0.0);
+}
+
+#[test]
+fn a_mean_without_bounds_brings_traffic_back_and_never_passes() {
+    let scores = |n: f64, mean: f64, k: u32| {
+        let jitter = f64::from(k * 7 % 5) - 2.0;
+        Counts { n, sum: n * (mean + jitter), ..Counts::default() }
+    };
+    let run = |mean: f64, provable: bool| {
+        let mut mean_of = plan(Kind::MeanSumCount);
+        (mean_of.provable, mean_of.better) = (provable, Better::Lower);
+        (mean_of.worse, mean_of.proof) = (Limit::by(20.0), Limit::by(50.0));
+        let mut rollout = Rollout::new(mean_of);
+        (0..60)
+            .map(|k| rollout.look_at(scores(60.0, mean, k), scores(600.0, 300.0, k + 3), None))
+            .last()
+            .unwrap()
+    };
+    assert_eq!(run(300.0, true).outcome, Outcome::Pass);
+    let healthy = run(300.0, false);
+    assert!(matches!(healthy.outcome, Outcome::Inconclusive { .. }) && healthy.may_advance, "{healthy:?}");
+    assert!(healthy.sentence.contains("it proves nothing"), "{}", healthy.sentence);
+    assert_eq!(run(400.0, false).breach().unwrap().by, BreachKind::Limit);
 }
 
 #[test]

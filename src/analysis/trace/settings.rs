@@ -151,7 +151,7 @@ impl Settings {
         let mut plan = MetricPlan::new("trace", "the candidate", kind, budget);
         let kept = 1.0 - self.margin;
         (plan.worse, plan.proof) = match kind {
-            Kind::Ratio | Kind::Latency => (self.rho, self.rho_promote),
+            Kind::Ratio | Kind::Latency | Kind::Slo => (self.rho, self.rho_promote),
             Kind::MeanHistogram | Kind::MeanSumSquares | Kind::MeanPassFail | Kind::MeanSumCount => {
                 (Limit::ratio(kept, self.slack), Limit::ratio(kept, self.slack_promote))
             }

@@ -12,8 +12,9 @@ pub fn unique_names() -> Rule {
 /// One kind of metric.
 pub fn one_kind() -> Rule {
     rule(
-        "[has(self.ratio), has(self.latency), has(self.mean)].filter(k, k).size() == 1",
-        "a metric must have exactly one of ratio (bad / total), latency (a histogram) and mean (a score)",
+        "[has(self.ratio), has(self.latency), has(self.slo), has(self.mean)].filter(k, k).size() == 1",
+        "a metric must have exactly one of ratio (bad / total), latency (a histogram), slo (a histogram and a bound) and mean \
+         (a score)",
     )
 }
 
@@ -21,7 +22,7 @@ pub fn one_kind() -> Rule {
 pub fn by_is_for_means() -> Rule {
     rule(
         "has(self.mean) || !((has(self.worse) && has(self.worse.by)) || (has(self.proof) && has(self.proof.by)))",
-        "worse.by and proof.by are for mean: ratio and latency take {ratio, plus}, such as {ratio: 1.25, plus: 0.0005}",
+        "worse.by and proof.by are for mean: ratio, latency and slo take {ratio, plus}, such as {ratio: 1.25, plus: 0.0005}",
     )
 }
 
@@ -30,7 +31,7 @@ pub fn ratio_is_for_shares() -> Rule {
     rule(
         "!has(self.mean) || !((has(self.worse) && (has(self.worse.ratio) || has(self.worse.plus))) || \
          (has(self.proof) && (has(self.proof.ratio) || has(self.proof.plus))))",
-        "worse and proof of a mean take {by}, such as {by: 0.02}: ratio and plus are for ratio and latency",
+        "worse and proof of a mean take {by}, such as {by: 0.02}: ratio and plus are for ratio, latency and slo",
     )
 }
 
@@ -55,12 +56,15 @@ pub fn proof_not_narrower_than_default() -> Rule {
             "(!has(self.proof.{field}) || (has(self.worse) && has(self.worse.{field})) || self.proof.{field} >= {default})"
         )
     };
-    let fields =
-        [wide("ratio", "1.25"), wide("plus", "(has(self.latency) ? 0.002 : 0.0005)"), wide("by", "0.02")];
+    let fields = [
+        wide("ratio", "1.25"),
+        wide("plus", "(has(self.latency) || has(self.slo) ? 0.002 : 0.0005)"),
+        wide("by", "0.02"),
+    ];
     rule(
         &format!("!has(self.proof) || ({})", fields.join(" && ")),
         "proof must not be narrower than worse, which is {ratio: 1.25, plus: 0.0005} where it is left out, {ratio: 1.25, \
-         plus: 0.002} for latency and {by: 0.02} for a mean: name worse too",
+         plus: 0.002} for latency and slo and {by: 0.02} for a mean: name worse too",
     )
 }
 
@@ -74,6 +78,77 @@ pub fn mean_source() -> Rule {
     rule(
         "has(self.histogram) != (has(self.sum) || has(self.count)) && has(self.sum) == has(self.count)",
         "mean must have either histogram, or sum and count together",
+    )
+}
+
+/// Squares go with a sum and a count of scores that are not just 0 or 1.
+pub fn squares_go_with_sum() -> Rule {
+    rule(
+        "!has(self.sumOfSquares) || (has(self.sum) && !(has(self.passFail) && self.passFail))",
+        "mean.sumOfSquares goes with sum and count: a histogram needs none, and with passFail a square is the score itself",
+    )
+}
+
+/// Values without bounds have the test for sums and counts only.
+pub fn unbounded_goes_with_sum() -> Rule {
+    rule(
+        "!has(self.unbounded) || !self.unbounded || (has(self.sum) && !has(self.sumOfSquares) && \
+         !(has(self.passFail) && self.passFail))",
+        "mean.unbounded goes with sum and count alone: the exact tests are for scores between 0 and 1",
+    )
+}
+
+/// A drop of a score by more than 1 cannot be.
+pub fn by_is_within_scores() -> Rule {
+    let within =
+        |limit: &str| format!("(!has(self.{limit}) || !has(self.{limit}.by) || self.{limit}.by <= 1.0)");
+    rule(
+        &format!(
+            "(has(self.mean) && has(self.mean.unbounded) && self.mean.unbounded) || ({} && {})",
+            within("worse"),
+            within("proof")
+        ),
+        "worse.by and proof.by are at most 1: scores lie between 0 and 1, unless mean.unbounded is true",
+    )
+}
+
+/// A summary's quantiles cannot be compared or added up.
+pub fn no_summary() -> Rule {
+    rule(
+        "!self.matches('[{,] *quantile *[=!]')",
+        "the quantiles of a summary can be neither compared nor added up over pods: export a histogram",
+    )
+}
+
+/// The weight of a metric.
+pub fn weight_in_range() -> Rule {
+    rule(
+        "self >= 0.01 && self <= 100.0",
+        "weight must be between 0.01 and 100: a metric that shall not decide is observeOnly",
+    )
+}
+
+/// A part of the error budget.
+pub fn part() -> Rule {
+    rule("self >= 0.0 && self <= 1.0", "a part of analysis.errorBudget must be between 0 and 1")
+}
+
+/// The canary decides in every rollout.
+pub fn canary_part() -> Rule {
+    rule(
+        "self >= 0.01 && self <= 1.0",
+        "analysis.errorBudget.canary must be between 0.01 and 1: every rollout has a canary stage, and without a part of the \
+         budget no metric could bring traffic back there",
+    )
+}
+
+/// No more is spent than there is, and nothing is left over by mistake.
+pub fn budget_adds_up() -> Rule {
+    let sum = "self.guard + self.shadow + self.canary + self.watch";
+    rule(
+        &format!("{sum} > 0.999999 && {sum} < 1.000001"),
+        "analysis.errorBudget must add up to 1: guard, shadow, canary and watch, which are 0.1, 0.18, 0.45 and 0.27 where they \
+         are left out",
     )
 }
 

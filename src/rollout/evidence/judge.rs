@@ -52,7 +52,11 @@ impl Judged {
 
     /// What is still missing for an advance, in words.
     pub fn still_needed(&self, proof: bool) -> String {
-        let need = self.verdicts.iter().filter(|v| !v.observe_only).filter_map(|v| {
+        let deciding = || self.verdicts.iter().filter(|v| !v.observe_only);
+        if proof && !deciding().any(|v| v.provable) {
+            return "a metric that can prove something: those of this rollout only report, or have values without bounds".to_owned();
+        }
+        let need = deciding().filter_map(|v| {
             if !v.step_has_samples {
                 return Some(format!("{}: more samples in this step", v.metric));
             }
@@ -65,7 +69,8 @@ impl Judged {
                 }
                 _ => String::new(),
             };
-            (proof && v.outcome != Outcome::Pass).then(|| format!("{}: proof{samples}", v.metric))
+            (proof && v.provable && v.outcome != Outcome::Pass)
+                .then(|| format!("{}: proof{samples}", v.metric))
         });
         need.collect::<Vec<_>>().join(", ")
     }

@@ -1,6 +1,7 @@
 //! Evidence: from the answers of this pass to verdicts, and the test states that status keeps.
 
 mod judge;
+mod refuse;
 mod signals;
 mod spans;
 mod start;

@@ -86,7 +86,7 @@ fn silent(d: &Draft<'_>, judged: &Judged, per_stable: f64) -> Option<Signal> {
         .iter()
         .filter_map(|(plan, state)| {
             let m = metric_of(d, &plan.name)?;
-            (m.ratio.is_some() || m.latency.is_some())
+            (m.ratio.is_some() || m.latency.is_some() || m.slo.is_some())
                 .then(|| (plan, state, questions::gateway(&m).is_some()))
         })
         .collect();

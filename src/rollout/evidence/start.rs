@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Duration, Utc};
 
-use crate::analysis::budget::{Claim, MetricBudget, PlannedLooks, split};
+use crate::analysis::budget::{Claim, MetricBudget, PlannedLooks, Shares, split_by};
 use crate::analysis::{Arm, Counts, Cursor, Kind, Limit, MetricPlan, MetricState, RawSeries, Stage, Window};
-use crate::analysis::{Better, guard, intervals, latency, sample};
+use crate::analysis::{Better, guard, intervals, sample};
 use crate::api::{self, Evidence, Metric, ModelRolloutSpec};
 
 use crate::rollout::questions::{Answer, HISTORY};
-use crate::rollout::{Draft, questions};
+use crate::rollout::{Draft, accepted, questions};
 
-use super::pack;
+use super::{pack, refuse};
 
 /// The evidence of a new attempt: nothing counted, the grid starts now, before the candidate has a pod.
 pub fn begin(d: &Draft<'_>) -> Evidence {
@@ -63,7 +63,8 @@ pub fn metric_plans(
     let metrics = &spec.analysis.metrics;
     let claims: Vec<Claim> = metrics.iter().map(claim).collect();
     let looks = planned_looks(spec, interval);
-    let budgets = split(spec.analysis.false_rollback_rate, looks, &claims);
+    let shares = shares(spec.analysis.error_budget);
+    let budgets = split_by(spec.analysis.false_rollback_rate, shares, looks, &claims);
     let stage = if spec.strategy.shadow.is_some() { Stage::Shadow } else { Stage::Canary };
     let with = |(metric, budget): (&Metric, MetricBudget)| {
         let past = histories.get(&metric.name).cloned().unwrap_or_default();
@@ -79,9 +80,8 @@ pub fn metric_plans(
 
 /// Twice stable's p99, the longest of the latency metrics, in milliseconds: a warm-up is at least this.
 pub fn tail_ms(metrics: &[Metric], histories: &BTreeMap<String, Counts>) -> i64 {
-    let past = metrics.iter().filter(|m| m.latency.is_some()).filter_map(|m| histories.get(&m.name));
-    let tail = past.filter_map(|past| latency::upper_edge(past, 0.99)).fold(0.0, f64::max);
-    (2000.0 * tail).min(3_600_000.0) as i64
+    let p99 = metrics.iter().filter_map(|m| refuse::p99_ms(m, histories.get(&m.name)?));
+    (2.0 * p99.fold(0.0, f64::max)).min(3_600_000.0) as i64
 }
 
 /// Looks that the stages plan for: the horizons of their ledgers.
@@ -103,16 +103,22 @@ pub fn planned_looks(spec: &ModelRolloutSpec, interval: Duration) -> PlannedLook
 }
 
 fn claim(metric: &Metric) -> Claim {
-    Claim { weight: 1.0, ratio: metric.ratio.is_some(), observe_only: metric.observe_only }
+    Claim { weight: metric.weight, ratio: metric.ratio.is_some(), observe_only: metric.observe_only }
+}
+
+fn shares(of: api::ErrorBudget) -> Shares {
+    Shares { guard: of.guard, shadow: of.shadow, canary: of.canary, watch: of.watch }
 }
 
 fn kind(metric: &Metric) -> Kind {
-    match (&metric.ratio, &metric.latency, &metric.mean) {
-        (Some(_), _, _) => Kind::Ratio,
-        (None, Some(_), _) => Kind::Latency,
-        (None, None, Some(mean)) if mean.histogram.is_some() => Kind::MeanHistogram,
-        (None, None, Some(mean)) if mean.pass_fail => Kind::MeanPassFail,
-        (None, None, _) => Kind::MeanSumCount,
+    match (&metric.ratio, &metric.latency, &metric.slo, &metric.mean) {
+        (Some(_), ..) => Kind::Ratio,
+        (None, Some(_), ..) => Kind::Latency,
+        (None, None, Some(_), _) => Kind::Slo,
+        (None, None, None, Some(mean)) if mean.histogram.is_some() => Kind::MeanHistogram,
+        (None, None, None, Some(mean)) if mean.pass_fail => Kind::MeanPassFail,
+        (None, None, None, Some(mean)) if mean.sum_of_squares.is_some() => Kind::MeanSumSquares,
+        (None, None, None, _) => Kind::MeanSumCount,
     }
 }
 
@@ -127,6 +133,8 @@ fn limits(plan: &mut MetricPlan, metric: &Metric) {
     plan.proof = with(plan.proof, metric.proof.as_ref()).at_least(plan.worse);
     plan.min_samples = u32::try_from(metric.min_samples).unwrap_or(u32::MAX);
     plan.observe_only = metric.observe_only;
+    plan.provable = !metric.mean.as_ref().is_some_and(|m| m.unbounded);
+    plan.bound = metric.slo.as_ref().map_or(0.0, api::Slo::edge);
     plan.better = match metric.mean.as_ref().map(|m| m.better) {
         Some(api::Better::Lower) => Better::Lower,
         Some(api::Better::Higher) | None => Better::Higher,
@@ -148,8 +156,9 @@ fn history(d: &Draft<'_>, found: &Evidence, metric: &Metric) -> Result<Counts, (
             Some(Answer::NoData) if field == questions::Field::Bad => {}
             Some(Answer::NoData) => {
                 let message = format!(
-                    "metric {}: the query {selector} has no data for the stable version; check the selector and that its pods are scraped",
-                    metric.name
+                    "metric {}: the query {selector} has no data for the stable version; check the selector and that its pods are scraped{}",
+                    metric.name,
+                    refuse::histogram_hint(metric)
                 );
                 return Err(("NoDataOnStable", message));
             }
@@ -187,7 +196,8 @@ fn history(d: &Draft<'_>, found: &Evidence, metric: &Metric) -> Result<Counts, (
     }
     let mut total = Counts::default();
     looks.intervals.iter().for_each(|i| total.add(&i.stable));
-    Ok(total)
+    let accepted = |finding: &str| accepted::accepted(d.obs, finding);
+    refuse::refusal(metric, &series, &total, until, accepted).map_or(Ok(total), Err)
 }
 
 #[cfg(test)]
@@ -200,7 +210,7 @@ mod tests {
         let mut metric = json!({"name": "m"});
         metric.as_object_mut().unwrap().extend(limits_of.as_object().unwrap().clone());
         let metric: Metric = serde_json::from_value(metric).unwrap();
-        let budget = split(0.01, planned(), &[claim(&metric)]).remove(0);
+        let budget = split_by(0.01, Shares::default(), planned(), &[claim(&metric)]).remove(0);
         let mut plan = MetricPlan::new("m", "1.0.0", kind(&metric), budget);
         limits(&mut plan, &metric);
         (plan.worse, plan.proof)

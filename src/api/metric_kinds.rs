@@ -1,0 +1,107 @@
+//! Kinds of metrics beside ratio, latency and mean, and the parts of the error budget.
+
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Span;
+use super::rules::metric;
+
+/// Share of the requests that are slower than a bound of your own: your service level objective.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Slo {
+    /// Histogram by its base name, without `_bucket`, matchers allowed.
+    #[schemars(length(min = 1, max = 1024))]
+    #[x_kube(validation = metric::no_summary())]
+    pub histogram: String,
+    /// The bound, which must be the edge of one of the histogram's buckets: `500ms`. What is slower counts as bad.
+    pub bound: Span,
+    /// What the histogram is counted in.
+    #[serde(default)]
+    pub unit: Unit,
+}
+
+impl Slo {
+    /// The bound as the histogram has it in its label `le`.
+    pub fn edge(&self) -> f64 {
+        self.bound.get().num_milliseconds() as f64 / self.unit.milliseconds()
+    }
+}
+
+/// What a histogram of times is counted in.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[schemars(transform = crate::api::schema::words)]
+pub enum Unit {
+    /// Seconds, as Prometheus advises.
+    #[default]
+    Seconds,
+    /// Milliseconds, as some proxies count.
+    Milliseconds,
+}
+
+impl Unit {
+    /// Milliseconds in one of it.
+    pub fn milliseconds(self) -> f64 {
+        match self {
+            Unit::Seconds => 1000.0,
+            Unit::Milliseconds => 1.0,
+        }
+    }
+}
+
+/// How `falseRollbackRate` is shared out, once, at the start of an attempt. The parts add up to 1. A stage that is not
+/// configured, and a guard without a `ratio` metric, give their part to the canary.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Copy, Debug, PartialEq)]
+#[x_kube(validation = metric::budget_adds_up())]
+#[serde(rename_all = "camelCase")]
+pub struct ErrorBudget {
+    /// The coarse guards of the `ratio` metrics, against stable and, in the watch, without a baseline: half each.
+    #[serde(default = "guard")]
+    #[x_kube(validation = metric::part())]
+    pub guard: f64,
+    /// Mirrored traffic.
+    #[serde(default = "shadow")]
+    #[x_kube(validation = metric::part())]
+    pub shadow: f64,
+    /// All canary steps together.
+    #[serde(default = "canary")]
+    #[x_kube(validation = metric::canary_part())]
+    pub canary: f64,
+    /// After the promotion.
+    #[serde(default = "watch")]
+    #[x_kube(validation = metric::part())]
+    pub watch: f64,
+}
+
+impl Default for ErrorBudget {
+    fn default() -> Self {
+        Self { guard: guard(), shadow: shadow(), canary: canary(), watch: watch() }
+    }
+}
+
+fn guard() -> f64 {
+    0.1
+}
+fn shadow() -> f64 {
+    0.18
+}
+fn canary() -> f64 {
+    0.45
+}
+fn watch() -> f64 {
+    0.27
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bound_is_compared_in_the_unit_of_the_histogram() {
+        let slo = |bound: &str, unit| Slo { histogram: "h".into(), bound: bound.into(), unit };
+        assert_eq!(slo("25ms", Unit::Seconds).edge(), 0.025);
+        assert_eq!(slo("2s500ms", Unit::Seconds).edge(), 2.5);
+        assert_eq!(slo("500ms", Unit::Milliseconds).edge(), 500.0);
+    }
+}
