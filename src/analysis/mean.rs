@@ -42,6 +42,15 @@ pub fn log_e(candidate: Scores, stable: Scores, limit: Limit, side: Side, lambda
     l_c * candidate.n * towards * lost - psi(l_c) * candidate.spread - psi(l_b) * stable.spread
 }
 
+/// The six bets of one interval.
+pub fn bets(candidate: Scores, stable: Scores, plan: &MetricPlan, side: Side) -> [f64; BETS] {
+    let limit = match side {
+        Side::Bad => plan.worse,
+        Side::Ok => plan.proof,
+    };
+    LAMBDA.map(|lambda| log_e(candidate, stable, limit, side, lambda))
+}
+
 /// Mean of an arm so far, starting at one imagined score of 0.5.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Centre {
@@ -91,8 +100,8 @@ impl BoundedMean {
     pub fn update(&mut self, plan: &MetricPlan, candidate: &Counts, stable: &Counts) {
         let c = scores(plan, candidate, self.candidate.value());
         let b = scores(plan, stable, self.stable.value());
-        self.bad.add(LAMBDA.map(|lambda| log_e(c, b, plan.worse, Side::Bad, lambda)), plan.phi);
-        self.ok.add(LAMBDA.map(|lambda| log_e(c, b, plan.proof, Side::Ok, lambda)), plan.phi);
+        self.bad.add(bets(c, b, plan, Side::Bad), plan.phi);
+        self.ok.add(bets(c, b, plan, Side::Ok), plan.phi);
         self.candidate.add(c);
         self.stable.add(b);
     }

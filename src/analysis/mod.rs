@@ -12,7 +12,9 @@
 mod advance;
 pub mod budget;
 pub mod count;
+pub mod dispersion;
 pub mod engine;
+pub mod forecast;
 pub mod guard;
 pub mod interval;
 pub mod latency;

@@ -112,6 +112,10 @@ pub struct Metric {
     /// {ratio: 1.5, plus: 0.001}, for latency and slo {ratio: 2, plus: 0.005}, for a mean {by: 0.05}, or `worse` where that is wider.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proof: Option<Limit>,
+    /// The regression whose detection is forecast before traffic moves; it decides nothing. What is left out is {ratio: 2},
+    /// for a mean {by: 0.1}.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detect: Option<Limit>,
     /// Part of the error budget against the other metrics: with 2 a metric has twice the part of one with 1, and is
     /// decided a little sooner.
     #[serde(default = "one", skip_serializing_if = "is_one")]

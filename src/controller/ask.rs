@@ -13,7 +13,10 @@ use crate::analysis::Arm;
 use crate::cluster::apply::what;
 use crate::cluster::shelf::Key;
 use crate::measure::metric::{Part, raw};
-use crate::measure::{ArmMatcher, ErrorClass, Query, Reading, ScopeError, Series, scope, scrape_interval};
+use crate::measure::together::{Wanted, together};
+use crate::measure::{
+    ArmMatcher, ErrorClass, Query, Reading, ScopeError, Series, SourceError, scrape_interval,
+};
 use crate::rollout::questions::{Answer, Answers, ArmMatch, Field, Question};
 use crate::rollout::{Observed, decide};
 
@@ -73,50 +76,106 @@ async fn told_or_due(bell: &Notify) {
     let _ = tokio::time::timeout(GLANCE, bell.notified()).await;
 }
 
-async fn ask(ctx: &Context, questions: Vec<Question>, deadline: Duration) -> Answers {
-    let one = |question: Question| async move {
-        let answer = tokio::time::timeout(deadline, read(ctx, &question)).await;
-        let late = || {
-            let message =
-                format!("Prometheus server {:?} did not answer within {deadline:?}", question.server);
-            (Answer::Failed { transient: true, message }, "timeout", None)
-        };
-        let (answer, outcome, scrape) = answer.unwrap_or_else(|_| late());
-        ctx.metrics.query(outcome);
-        (question, answer, scrape)
-    };
-    let answered = join_all(questions.into_iter().map(one)).await;
-    // Stable's targets have been there long enough to tell; the longest of them is what a look must wait for.
-    let scrape = answered.iter().filter(|(q, _, _)| q.arm == Arm::Stable).filter_map(|(_, _, s)| *s).max();
-    Answers { given: answered.into_iter().map(|(q, a, _)| (q, a)).collect(), scrape }
+/// A question with its answer and the scrape interval that shows in it.
+type Answered = (Question, Answer, Option<chrono::Duration>);
+
+/// One query, and the questions that its answer serves.
+struct Asked<'a> {
+    query: Query,
+    server: &'a str,
+    of: Vec<(&'a Question, Wanted)>,
 }
 
-async fn read(ctx: &Context, question: &Question) -> (Answer, &'static str, Option<chrono::Duration>) {
-    let refused = |message: String| (Answer::Failed { transient: false, message }, "refused", None);
-    let source = match ctx.sources.get(&question.server) {
-        Ok(source) => source,
-        Err(error) => return refused(error.message),
+async fn ask(ctx: &Context, questions: Vec<Question>, deadline: Duration) -> Answers {
+    let (asked, mut answers) = grouped(&questions);
+    let read = join_all(asked.iter().map(|asked| one(ctx, asked, deadline))).await;
+    // Stable's targets have been there long enough to tell; the longest of them is what a look must wait for.
+    let of_stable = read.iter().flatten().filter(|(q, _, _)| q.arm == Arm::Stable);
+    let scrape = of_stable.filter_map(|(_, _, scrape)| *scrape).max();
+    answers.extend(read.into_iter().flatten().map(|(question, answer, _)| (question, answer)));
+    Answers { given: answers, scrape }
+}
+
+/// Sends one query; the answers of all questions that it serves.
+async fn one(ctx: &Context, asked: &Asked<'_>, deadline: Duration) -> Vec<Answered> {
+    let (reading, outcome) = read(ctx, asked, deadline).await;
+    ctx.metrics.query(outcome);
+    asked.of.iter().map(|(question, wanted)| answer(question, wanted, &reading)).collect()
+}
+
+/// The queries that answer all questions, and the answers of those for which nothing needs to be sent.
+fn grouped(questions: &[Question]) -> (Vec<Asked<'_>>, Vec<(Question, Answer)>) {
+    let (mut answers, mut groups) = (Vec::new(), Vec::<Vec<(&Question, Wanted)>>::new());
+    let refused = |question: &Question, error: &ScopeError| {
+        let message = format!("metric {}: {}: {error}", question.metric, question.selector);
+        (question.clone(), Answer::Failed { transient: false, message })
     };
-    let matcher = matcher(question);
-    let scoped = match scope(&question.selector, "", &matcher, &question.drop_labels) {
-        Ok(scoped) => scoped,
-        Err(ScopeError::EmptyArm) => return (Answer::NoData, "empty", None),
-        Err(error) => return refused(format!("metric {}: {}: {error}", question.metric, question.selector)),
-    };
-    let query = Query { selector: scoped.selector, from: question.from, to: question.to };
-    match source.read(&query).await {
-        Reading::Series(series) => {
-            let scrape = scrape_interval(&series);
-            let part = part(question.field);
-            let raw = |one: Series| raw(question.arm, &matcher, part, one);
-            (Answer::Series(series.into_iter().flat_map(raw).collect()), "value", scrape)
-        }
-        Reading::NoData => (Answer::NoData, "empty", None),
-        Reading::Error(error) => {
-            let message = format!("metric {}: {}", question.metric, error.message);
-            (Answer::Failed { transient: transient(error.class), message }, "error", None)
+    for question in questions {
+        let same = |of: &&mut Vec<(&Question, Wanted)>| {
+            of.first().is_some_and(|(other, _)| {
+                (&other.metric, &other.server, other.from, other.to)
+                    == (&question.metric, &question.server, question.from, question.to)
+            })
+        };
+        match Wanted::new(&question.selector, &matcher(question), &question.drop_labels) {
+            Ok(wanted) => match groups.iter_mut().find(same) {
+                Some(group) => group.push((question, wanted)),
+                None => groups.push(vec![(question, wanted)]),
+            },
+            Err(ScopeError::EmptyArm) => answers.push((question.clone(), Answer::NoData)),
+            Err(error) => answers.push(refused(question, &error)),
         }
     }
+    let mut asked = Vec::new();
+    for group in groups {
+        let wanted: Vec<Wanted> = group.iter().map(|(_, wanted)| wanted.clone()).collect();
+        match together(&wanted) {
+            Ok(queries) => asked.extend(queries.into_iter().filter_map(|(selector, members)| {
+                let of: Vec<_> = members.iter().filter_map(|i| group.get(*i).cloned()).collect();
+                let (first, _) = of.first()?;
+                let query = Query { selector, from: first.from, to: first.to };
+                Some(Asked { query, server: &first.server, of })
+            })),
+            Err(error) => answers.extend(group.iter().map(|(question, _)| refused(question, &error))),
+        }
+    }
+    (asked, answers)
+}
+
+async fn read(ctx: &Context, asked: &Asked<'_>, deadline: Duration) -> (Reading, &'static str) {
+    let source = match ctx.sources.get(asked.server) {
+        Ok(source) => source,
+        Err(error) => return (Reading::Error(error), "refused"),
+    };
+    match tokio::time::timeout(deadline, source.read(&asked.query)).await {
+        Ok(Reading::Series(series)) => (Reading::Series(series), "value"),
+        Ok(Reading::NoData) => (Reading::NoData, "empty"),
+        Ok(Reading::Error(error)) => (Reading::Error(error), "error"),
+        Err(_) => {
+            let message = format!("Prometheus server {:?} did not answer within {deadline:?}", asked.server);
+            (Reading::Error(SourceError { class: ErrorClass::Timeout, message }), "timeout")
+        }
+    }
+}
+
+/// A question's part of what its query read.
+fn answer(question: &Question, wanted: &Wanted, reading: &Reading) -> Answered {
+    let (answer, scrape) = match reading {
+        Reading::Series(all) => {
+            let of: Vec<Series> = all.iter().filter(|one| wanted.takes(one)).cloned().collect();
+            let (part, matcher) = (part(question.field), matcher(question));
+            let scrape = scrape_interval(&of);
+            let raw = |one: Series| raw(question.arm, &matcher, part, one);
+            let of: Vec<_> = of.into_iter().flat_map(raw).collect();
+            if of.is_empty() { (Answer::NoData, None) } else { (Answer::Series(of), scrape) }
+        }
+        Reading::NoData => (Answer::NoData, None),
+        Reading::Error(error) => {
+            let message = format!("metric {}: {}", question.metric, error.message);
+            (Answer::Failed { transient: error.class.is_transient(), message }, None)
+        }
+    };
+    (question.clone(), answer, scrape)
 }
 
 fn matcher(question: &Question) -> ArmMatcher {
@@ -133,13 +192,5 @@ fn part(field: Field) -> Part {
         Field::Sum => Part::Sum,
         Field::SumSquares => Part::SumSquares,
         Field::Buckets => Part::Buckets { with_total: true },
-    }
-}
-
-/// Whether the next look may fare better without anybody's help.
-fn transient(class: ErrorClass) -> bool {
-    match class {
-        ErrorClass::Unreachable | ErrorClass::Timeout | ErrorClass::Partial => true,
-        ErrorClass::BadQuery | ErrorClass::Denied | ErrorClass::BadReply | ErrorClass::Configuration => false,
     }
 }

@@ -11,6 +11,7 @@ pub mod recorded;
 mod reply;
 pub mod source;
 mod sources;
+pub mod together;
 pub mod window;
 
 pub use metric::{Arms, MetricError, MetricSamples, MetricSelectors, Part, read, read_counter};

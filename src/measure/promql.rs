@@ -69,16 +69,29 @@ pub fn scope(
     let ours = arm_matchers(arm)?;
     let parsed = plain(selector)?;
     let name = parsed.name.ok_or(ScopeError::NoName)? + suffix;
-    let scoped = |label: &str| {
-        DIFFERING.contains(&label)
-            || differing.iter().any(|other| other == label)
-            || ours.iter().any(|matcher| matcher.name == label)
-    };
-    let (removed, mut kept): (Vec<Matcher>, Vec<Matcher>) =
-        parsed.matchers.matchers.into_iter().partition(|matcher| scoped(&matcher.name));
+    let labels: Vec<String> = ours.iter().map(|matcher| matcher.name.clone()).collect();
+    let (removed, mut kept) = parted(parsed.matchers.matchers, differing, &labels);
     kept.extend(ours);
     let wanted = VectorSelector { name: Some(name), matchers: Matchers::new(kept), offset: None, at: None };
-    Ok(Scoped { selector: print(&wanted)?, removed: removed.iter().map(Matcher::to_string).collect() })
+    Ok(Scoped { selector: printed(&wanted)?, removed: removed.iter().map(Matcher::to_string).collect() })
+}
+
+/// The user's name and matchers, without those on labels that differ between the arms.
+pub(super) fn kept(
+    selector: &str,
+    differing: &[String],
+    ours: &[String],
+) -> Result<(String, Vec<Matcher>), ScopeError> {
+    let parsed = plain(selector)?;
+    let name = parsed.name.ok_or(ScopeError::NoName)?;
+    Ok((name, parted(parsed.matchers.matchers, differing, ours).1))
+}
+
+/// Matchers on labels that differ between the arms, and the others.
+fn parted(matchers: Vec<Matcher>, differing: &[String], ours: &[String]) -> (Vec<Matcher>, Vec<Matcher>) {
+    let differs =
+        |label: &str| DIFFERING.contains(&label) || differing.iter().chain(ours).any(|other| other == label);
+    matchers.into_iter().partition(|matcher| differs(&matcher.name))
 }
 
 /// Reads exactly one vector selector with a plain name, without offset, `@` and `or`.
@@ -152,7 +165,7 @@ fn arm_matchers(arm: &ArmMatcher) -> Result<Vec<Matcher>, ScopeError> {
     }
 }
 
-fn is_pod_name(name: &str) -> bool {
+pub(super) fn is_pod_name(name: &str) -> bool {
     let edge = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     !name.is_empty()
         && name.len() <= 253
@@ -162,9 +175,12 @@ fn is_pod_name(name: &str) -> bool {
 }
 
 /// Prints, reads back, and compares: what is sent must be what was meant.
-fn print(wanted: &VectorSelector) -> Result<String, ScopeError> {
+pub(super) fn printed(wanted: &VectorSelector) -> Result<String, ScopeError> {
     let text = wanted.to_string();
-    let back = plain(&text).map_err(|_| ScopeError::Unprintable)?;
+    let Ok(Expr::VectorSelector(back)) = parser::parse(&text) else { return Err(ScopeError::Unprintable) };
+    if back.offset.is_some() || back.at.is_some() || !back.matchers.or_matchers.is_empty() {
+        return Err(ScopeError::Unprintable);
+    }
     let sorted = |selector: &VectorSelector| {
         let mut all: Vec<String> = selector.matchers.matchers.iter().map(|m| format!("{m:?}")).collect();
         all.sort();

@@ -91,6 +91,8 @@ pub struct Answers {
 
 /// Length of the history that limits are chosen from.
 pub const HISTORY: Duration = Duration::hours(1);
+/// Length of the history in which is looked for bursts.
+pub const BURSTS: Duration = Duration::hours(2);
 
 /// Shortest assumed scrape interval, until it has been measured.
 const SCRAPE_UNKNOWN: Duration = Duration::seconds(1);
@@ -166,7 +168,7 @@ fn preflight(obs: &Observed, found: &Evidence) -> Vec<Question> {
     let to = obs.now - scrape(found).min(Duration::seconds(1));
     let metrics = &obs.rollout.spec.analysis.metrics;
     if found.metrics.is_empty() {
-        return metrics.iter().flat_map(|m| arm(obs, found, m, Arm::Stable, to - HISTORY, to)).collect();
+        return metrics.iter().flat_map(|m| arm(obs, found, m, Arm::Stable, to - BURSTS, to)).collect();
     }
     let by_pod = metrics.iter().filter(|m| gateway(m).is_none());
     by_pod.flat_map(|m| arm(obs, found, m, Arm::Candidate, found.t0, obs.now)).collect()

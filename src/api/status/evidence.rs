@@ -34,6 +34,9 @@ pub struct MetricStatus {
     /// Candidate samples still needed for a verdict, to one digit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub samples_needed: Option<i64>,
+    /// How long these take at the candidate's present traffic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_needed: Option<String>,
     /// The verdict in one sentence, with its numbers.
     #[serde(default)]
     pub message: String,
@@ -84,6 +87,46 @@ pub struct Evidence {
     /// Twice stable's p99 in milliseconds: a warm-up is never shorter.
     #[serde(default)]
     pub tail_ms: i64,
+    /// What today's traffic can show, as reckoned before any of it moved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forecast: Option<Forecast>,
+}
+
+/// What today's traffic can show, and when. Times are of the typical run, to one digit: single runs take half or twice as long.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Forecast {
+    /// Every metric that decides can be proven, and every step gets its samples, before its deadline.
+    pub in_time: bool,
+    /// The same in words; when it is too slow, with what would do.
+    pub message: String,
+    /// One entry for each metric of which something can be reckoned.
+    #[serde(default)]
+    pub metrics: Vec<MetricForecast>,
+}
+
+/// What can be expected of one metric.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct MetricForecast {
+    /// Name of the metric.
+    pub metric: String,
+    /// Requests or scores per second of the stable version in the hour before.
+    pub per_second: String,
+    /// From the first share on until a version like stable is proven to be good enough.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<String>,
+    /// The regression that the next field is about: the metric's `detect`.
+    pub detect: String,
+    /// From the first share on until such a version is rolled back; left out when that never happens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detection: Option<String>,
+    /// The candidate's requests until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detection_requests: Option<i64>,
+    /// Looks until a version that fails nine of ten requests of the first step is rolled back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outright_looks: Option<i64>,
 }
 
 /// A time whose intervals are dropped.

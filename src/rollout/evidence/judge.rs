@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Duration, Utc};
 
+use crate::analysis::verdict::one_digit;
 use crate::analysis::{
     Cursor, Discard, Interval, Looks, MetricPlan, MetricState, MetricVerdict, Outcome, RawSeries, Reason,
     Span, Stage, Window, advance, intervals, sample,
 };
 use crate::api::condition::{ConditionType, Finding};
+use crate::api::duration::in_words;
 use crate::api::{ArmNumbers, Evidence, MetricEvidence, MetricStatus};
 use crate::rollout::questions::{self, Answer};
 use crate::rollout::{Draft, world};
@@ -124,7 +126,8 @@ pub fn judge(d: &mut Draft<'_>, stage: Stage) -> Judged {
     d.wake_at(questions::next_look(&found));
     d.status.evidence = Some(found);
     if asked {
-        d.status.analysis = out.verdicts.iter().map(shown).collect();
+        d.status.analysis =
+            out.verdicts.iter().zip(&out.states).map(|(v, (_, state))| shown(v, state)).collect();
     }
     availability(d, &mut out, asked);
     out
@@ -260,8 +263,18 @@ fn unusable(v: &MetricVerdict) -> Option<(String, String)> {
     Some((name.to_owned(), format!("metric {}: {text}", v.metric)))
 }
 
+/// How long so many requests take at the candidate's traffic of this step.
+fn time_needed(samples: i64, state: &MetricState) -> Option<String> {
+    let seconds = (state.cursor.at - state.step_since?).num_milliseconds() as f64 / 1000.0;
+    if seconds <= 0.0 || state.step_candidate <= 0.0 {
+        return None;
+    }
+    let needed = one_digit(samples as f64 * seconds / state.step_candidate);
+    Some(in_words(Duration::seconds(i64::try_from(needed).unwrap_or(i64::MAX / 1000))))
+}
+
 /// A verdict as status shows it.
-fn shown(v: &MetricVerdict) -> MetricStatus {
+fn shown(v: &MetricVerdict, state: &MetricState) -> MetricStatus {
     let number = |x: f64| format!("{x:.4}");
     let (verdict, samples_needed) = match &v.outcome {
         Outcome::Pass => ("Pass", None),
@@ -290,6 +303,7 @@ fn shown(v: &MetricVerdict) -> MetricStatus {
         evidence_worse: Some(odds(v.log_bad, v.bar_bad)),
         evidence_good: Some(odds(v.log_ok, v.bar_ok)),
         samples_needed,
+        time_needed: samples_needed.and_then(|n| time_needed(n, state)),
         message: reason_text(v),
     }
 }

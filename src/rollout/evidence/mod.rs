@@ -1,6 +1,8 @@
 //! Evidence: from the answers of this pass to verdicts, and the test states that status keeps.
 
+mod history;
 mod judge;
+mod outlook;
 mod refuse;
 mod signals;
 mod spans;

@@ -5,14 +5,13 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Duration, Utc};
 
 use crate::analysis::budget::{Claim, MetricBudget, PlannedLooks, Shares, split_by};
-use crate::analysis::{Arm, Counts, Cursor, Kind, Limit, MetricPlan, MetricState, RawSeries, Stage, Window};
-use crate::analysis::{Better, guard, intervals, sample};
+use crate::analysis::{Better, Kind, Limit, MetricPlan, MetricState, Stage, dispersion, guard};
 use crate::api::{self, Evidence, Metric, ModelRolloutSpec};
 
-use crate::rollout::questions::{Answer, HISTORY};
-use crate::rollout::{Draft, accepted, questions};
+use crate::rollout::Draft;
 
-use super::{pack, refuse};
+use super::history::{self, Past};
+use super::{outlook, pack, refuse};
 
 /// The evidence of a new attempt: nothing counted, the grid starts now, before the candidate has a pod.
 pub fn begin(d: &Draft<'_>) -> Evidence {
@@ -28,6 +27,7 @@ pub fn begin(d: &Draft<'_>) -> Evidence {
         asked_at: None,
         candidate_scraped: false,
         tail_ms: 0,
+        forecast: None,
     }
 }
 
@@ -38,7 +38,7 @@ pub fn plan_metrics(d: &mut Draft<'_>, version: &str) -> Result<(), (&'static st
     let metrics = &d.spec().analysis.metrics;
     let mut histories = BTreeMap::new();
     for metric in metrics {
-        histories.insert(metric.name.clone(), history(d, &found, metric)?);
+        histories.insert(metric.name.clone(), history::of(d, &found, metric)?);
     }
     let interval = Duration::milliseconds(found.interval_ms);
     let planned = metric_plans(d.spec(), version, interval, found.t0, &histories);
@@ -47,7 +47,13 @@ pub fn plan_metrics(d: &mut Draft<'_>, version: &str) -> Result<(), (&'static st
         .extend(metrics.iter().zip(&planned).map(|(metric, (plan, state))| pack(metric, plan, state)));
     found.scrape_ms = d.obs.answers.scrape.map(|s| s.num_milliseconds()).or(found.scrape_ms);
     found.tail_ms = tail_ms(metrics, &histories);
+    let scrape = found.scrape_ms;
     d.status.evidence = Some(found);
+    if let Some(forecast) = outlook::forecast(d, &planned, &histories, interval, scrape) {
+        let reason = if forecast.in_time { "Forecast" } else { "EvidenceTooSlow" };
+        d.event(!forecast.in_time, reason, forecast.message.clone());
+        d.status.evidence.iter_mut().for_each(|found| found.forecast = Some(forecast.clone()));
+    }
     Ok(())
 }
 
@@ -58,7 +64,7 @@ pub fn metric_plans(
     version: &str,
     interval: Duration,
     t0: DateTime<Utc>,
-    histories: &BTreeMap<String, Counts>,
+    histories: &BTreeMap<String, Past>,
 ) -> Vec<(MetricPlan, MetricState)> {
     let metrics = &spec.analysis.metrics;
     let claims: Vec<Claim> = metrics.iter().map(claim).collect();
@@ -67,20 +73,22 @@ pub fn metric_plans(
     let budgets = split_by(spec.analysis.false_rollback_rate, shares, looks, &claims);
     let stage = if spec.strategy.shadow.is_some() { Stage::Shadow } else { Stage::Canary };
     let with = |(metric, budget): (&Metric, MetricBudget)| {
-        let past = histories.get(&metric.name).cloned().unwrap_or_default();
+        let Past { hour: past, looks: before, .. } =
+            &histories.get(&metric.name).cloned().unwrap_or_default();
         let mut plan = MetricPlan::new(&metric.name, version, kind(metric), budget);
         limits(&mut plan, metric);
         plan.paired_watch = looks.paired_watch;
         plan.absolute_eps = guard::absolute_eps((past.n > 0.0).then(|| past.bad / past.n));
-        let state = MetricState::start(&plan, stage, t0, Some(&past));
+        plan.phi = dispersion::phi(&plan, past, before);
+        let state = MetricState::start(&plan, stage, t0, Some(past));
         (plan, state)
     };
     metrics.iter().zip(budgets).map(with).collect()
 }
 
 /// Twice stable's p99, the longest of the latency metrics, in milliseconds: a warm-up is at least this.
-pub fn tail_ms(metrics: &[Metric], histories: &BTreeMap<String, Counts>) -> i64 {
-    let p99 = metrics.iter().filter_map(|m| refuse::p99_ms(m, histories.get(&m.name)?));
+pub fn tail_ms(metrics: &[Metric], histories: &BTreeMap<String, Past>) -> i64 {
+    let p99 = metrics.iter().filter_map(|m| refuse::p99_ms(m, &histories.get(&m.name)?.hour));
     (2.0 * p99.fold(0.0, f64::max)).min(3_600_000.0) as i64
 }
 
@@ -139,65 +147,6 @@ fn limits(plan: &mut MetricPlan, metric: &Metric) {
         Some(api::Better::Lower) => Better::Lower,
         Some(api::Better::Higher) | None => Better::Higher,
     };
-}
-
-/// Stable's gains over the hour before the attempt.
-fn history(d: &Draft<'_>, found: &Evidence, metric: &Metric) -> Result<Counts, (&'static str, String)> {
-    let mut series: Vec<RawSeries> = Vec::new();
-    let answers = &d.obs.answers.given;
-    for (field, selector) in questions::fields(metric) {
-        let answer = answers
-            .iter()
-            .find(|(q, _)| q.metric == metric.name && q.arm == Arm::Stable && q.field == field)
-            .map(|(_, a)| a);
-        match answer {
-            Some(Answer::Series(of)) => series.extend(of.iter().cloned()),
-            // Counters of failures often appear with the first failure.
-            Some(Answer::NoData) if field == questions::Field::Bad => {}
-            Some(Answer::NoData) => {
-                let message = format!(
-                    "metric {}: the query {selector} has no data for the stable version; check the selector and that its pods are scraped{}",
-                    metric.name,
-                    refuse::histogram_hint(metric)
-                );
-                return Err(("NoDataOnStable", message));
-            }
-            Some(Answer::Failed { transient: true, message }) => {
-                return Err(("PrometheusUnavailable", format!("metric {}: {message}", metric.name)));
-            }
-            Some(Answer::Failed { transient: false, message }) => {
-                return Err(("QueryRefused", format!("metric {}: {message}", metric.name)));
-            }
-            None => {
-                return Err((
-                    "EvidencePending",
-                    format!("metric {}: waiting for the first answer", metric.name),
-                ));
-            }
-        }
-    }
-    let scrape = d.obs.answers.scrape.unwrap_or_else(|| questions::scrape(found));
-    // Up to the question, not to t0: data that came while the candidate was started count too, and it has had no traffic yet.
-    let asked = answers.iter().filter(|(q, _)| q.metric == metric.name && q.arm == Arm::Stable);
-    let until = asked.map(|(q, _)| q.to).max().unwrap_or(found.t0);
-    let started = found.pods.stable.iter().filter_map(|p| p.started.map(|t| (p.name.clone(), t))).collect();
-    let window = Window {
-        interval: HISTORY,
-        until,
-        lookback: sample::lookback(HISTORY, scrape),
-        series: &series,
-        started: &started,
-        discarded: &[],
-        birth: Default::default(),
-    };
-    let looks = intervals(&Cursor::start(until - HISTORY), &window);
-    if let Some(problem) = looks.problems.first() {
-        return Err(("QueryRefused", format!("metric {}: {problem}", metric.name)));
-    }
-    let mut total = Counts::default();
-    looks.intervals.iter().for_each(|i| total.add(&i.stable));
-    let accepted = |finding: &str| accepted::accepted(d.obs, finding);
-    refuse::refusal(metric, &series, &total, until, accepted).map_or(Ok(total), Err)
 }
 
 #[cfg(test)]
