@@ -34,15 +34,20 @@ struct Steady;
 
 impl Source for Steady {
     fn read<'a>(&'a self, query: &'a Query) -> BoxFuture<'a, Reading> {
-        let pods = query.selector.split('"').nth(1).unwrap_or_default().to_owned();
-        let per_second = if query.selector.starts_with("bad") { 0.0 } else { 50.0 };
+        let values = |label: &str| -> Vec<String> {
+            let after = query.selector.split_once(&format!("{label}=")).map_or("", |(_, rest)| rest);
+            after.split('"').nth(1).unwrap_or_default().split('|').map(str::to_owned).collect()
+        };
         let seconds = query.from.timestamp()..=query.to.timestamp();
-        let samples: Vec<(i64, f64)> =
-            seconds.map(|s| (s * 1000, (s % 1_000_000) as f64 * per_second)).collect();
-        let series = pods.split('|').map(|pod| Series {
-            labels: [("pod".to_owned(), pod.to_owned())].into(),
-            samples: samples.clone(),
-        });
+        let samples = |per_second: f64| -> Vec<(i64, f64)> {
+            seconds.clone().map(|s| (s * 1000, (s % 1_000_000) as f64 * per_second)).collect()
+        };
+        let counter = |name: &str, pod: &str| Series {
+            labels: [("__name__".to_owned(), name.to_owned()), ("pod".to_owned(), pod.to_owned())].into(),
+            samples: samples(if name.starts_with("bad") { 0.0 } else { 50.0 }),
+        };
+        let (names, pods) = (values("__name__"), values("pod"));
+        let series = names.iter().flat_map(|name| pods.iter().map(|pod| counter(name, pod)));
         let reading = Reading::Series(series.collect());
         Box::pin(std::future::ready(reading))
     }
