@@ -42,7 +42,7 @@ fn source(url: &str) -> Prometheus {
 }
 
 fn query() -> Query {
-    Query { selector: r#"http_requests_total{pod="m-a-1"}"#.into(), from: at(0), to: at(60) }
+    Query { selector: r#"http_requests_total{pod="m-a-1"}"#.into(), from: at(0), to: at(60), step: None }
 }
 
 async fn server(reply: ResponseTemplate) -> MockServer {

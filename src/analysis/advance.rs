@@ -3,11 +3,13 @@
 use chrono::{DateTime, Utc};
 
 use super::count::{Events, FREQUENT};
+use super::engine::Engine;
 use super::guard::{AbsoluteFinding, COARSE};
 use super::interval::{Counts, Discard, Interval, Looks};
 use super::mean::directed_sum;
 use super::plan::{Kind, MetricPlan, Stage};
-use super::state::{Breach, BreachKind, MetricState, Tally};
+use super::state::{BreachKind, MetricState, Tally};
+use super::value;
 use super::verdict::{
     ArmNumbers, Direction, MetricVerdict, Outcome, Reason, Rounded, bound_text, group, odds, one_digit,
     sentence,
@@ -56,6 +58,9 @@ fn look(plan: &MetricPlan, state: &mut MetricState, interval: &Interval) -> bool
         return false;
     }
     state.warming = false;
+    if plan.kind == Kind::Value {
+        return value::look(plan, state, interval);
+    }
     let (candidate, stable) = (&interval.candidate, &interval.stable);
     let both = candidate.n > 0.0 && stable.n > 0.0;
     state.idle = if both { 0 } else { state.idle + interval.looks };
@@ -130,9 +135,7 @@ fn guards(plan: &MetricPlan, state: &mut MetricState, interval: &Interval) {
 }
 
 fn latch(state: &mut MetricState, by: BreachKind, interval: &Interval, log_e: f64, bar: f64) {
-    if state.breach.is_none() {
-        state.breach = Some(Breach { by, at: interval.end, log_e, bar });
-    }
+    state.latch(by, interval.end, log_e, bar);
 }
 
 fn paired(plan: &MetricPlan, stage: Stage) -> bool {
@@ -149,6 +152,7 @@ fn tally(plan: &MetricPlan, state: &mut MetricState, candidate: &Counts, stable:
         Kind::MeanHistogram | Kind::MeanSumSquares | Kind::MeanPassFail | Kind::MeanSumCount => {
             directed_sum(plan, counts)
         }
+        Kind::Value => 0.0,
     };
     for (sums, counts) in [(&mut state.candidate, candidate), (&mut state.stable, stable)] {
         sums.n += counts.n;
@@ -158,19 +162,29 @@ fn tally(plan: &MetricPlan, state: &mut MetricState, candidate: &Counts, stable:
 
 /// The decision at a look, in the order of the specification's table. A latched breach comes before everything.
 fn judge(plan: &MetricPlan, state: &MetricState, empty_looks: u32) -> MetricVerdict {
-    let (bar_bad, bar_ok) = (plan.budget.of(state.stage).bar(), -plan.alpha_promote.ln());
+    let promote = if plan.kind == Kind::Value { f64::INFINITY } else { -plan.alpha_promote.ln() };
+    let (bar_bad, bar_ok) = (plan.budget.of(state.stage).bar(), promote);
     let (log_bad, log_ok) = (state.engine.log_bad(), state.engine.log_ok());
     let outcome = outcome(plan, state, empty_looks, (log_bad, bar_bad), (log_ok, bar_ok));
     let evidence = !matches!(outcome, Outcome::Unavailable(_) | Outcome::Breach(_) | Outcome::WarmUp);
-    let (stable, candidate) = (state.stable.value(), state.candidate.value());
+    let (stable, candidate) = match &state.engine {
+        Engine::Value(values) => (values.stable.map(|v| v.0), values.candidate.map(|v| v.0)),
+        Engine::Count(_) | Engine::Latency { .. } | Engine::Mean(_) | Engine::PairedT { .. } => {
+            (state.stable.value(), state.candidate.value())
+        }
+    };
     let unpaired = matches!(outcome, Outcome::Unavailable(Reason::Unpaired));
     MetricVerdict {
         metric: plan.name.clone(),
         stage: state.stage,
-        stable: numbers(plan, state.stable),
-        candidate: numbers(plan, state.candidate),
+        stable: numbers(plan, state.stable, stable),
+        candidate: numbers(plan, state.candidate, candidate),
         ratio: stable.zip(candidate).filter(|(b, _)| *b > 0.0).map(|(b, c)| Rounded(c / b)),
-        limit: stable.map(|b| Rounded(limit(plan, b))),
+        limit: if plan.kind == Kind::Value {
+            plan.range.max.or(plan.range.min)
+        } else {
+            stable.map(|b| Rounded(limit(plan, b)))
+        },
         log_bad,
         bar_bad,
         log_ok,
@@ -178,7 +192,7 @@ fn judge(plan: &MetricPlan, state: &MetricState, empty_looks: u32) -> MetricVerd
         guard: guard_numbers(plan, state),
         step_has_samples: state.step_has_samples(plan),
         fresh: false,
-        may_advance: plan.observe_only || unpaired || (evidence && log_bad < 0.0),
+        may_advance: plan.observe_only || unpaired || (evidence && state.engine.speaks_for(plan)),
         observe_only: plan.observe_only,
         provable: plan.provable,
         sentence: String::new(),
@@ -205,6 +219,9 @@ fn outcome(
     }
     if out_of_range(plan, state) {
         return Outcome::Unavailable(Reason::ScoreOutOfRange);
+    }
+    if plan.kind == Kind::Value {
+        return value::outcome(plan, state, empty_looks);
     }
     if (state.waiting || empty_looks > 0) && state.idle + empty_looks >= plan.stale {
         return Outcome::Unavailable(Reason::NoData);
@@ -250,19 +267,19 @@ fn out_of_range(plan: &MetricPlan, state: &MetricState) -> bool {
         Kind::MeanHistogram | Kind::MeanSumSquares | Kind::MeanPassFail => {
             outside(state.candidate) || outside(state.stable)
         }
-        Kind::Ratio | Kind::Latency | Kind::Slo | Kind::MeanSumCount => false,
+        Kind::Ratio | Kind::Latency | Kind::Slo | Kind::MeanSumCount | Kind::Value => false,
     }
 }
 
 /// Numbers as the user knows the metric: a score where less is better is shown as it was exported.
-fn numbers(plan: &MetricPlan, tally: Tally) -> ArmNumbers {
+fn numbers(plan: &MetricPlan, tally: Tally, value: Option<f64>) -> ArmNumbers {
     let shown = |x: f64| if mirrored(plan) { 1.0 - x } else { x };
-    ArmNumbers { n: tally.n, value: tally.value().map(|x| Rounded(shown(x))) }
+    ArmNumbers { n: tally.n, value: value.map(|x| Rounded(shown(x))) }
 }
 
 fn mirrored(plan: &MetricPlan) -> bool {
     match plan.kind {
-        Kind::Ratio | Kind::Latency | Kind::Slo => false,
+        Kind::Ratio | Kind::Latency | Kind::Slo | Kind::Value => false,
         Kind::MeanHistogram | Kind::MeanSumSquares | Kind::MeanPassFail | Kind::MeanSumCount => {
             !plan.higher_is_better()
         }
@@ -271,7 +288,7 @@ fn mirrored(plan: &MetricPlan) -> bool {
 
 fn limit(plan: &MetricPlan, stable: f64) -> f64 {
     match plan.kind {
-        Kind::Ratio | Kind::Latency | Kind::Slo => plan.worse.ratio * stable + plan.worse.plus,
+        Kind::Ratio | Kind::Latency | Kind::Slo | Kind::Value => plan.worse.ratio * stable + plan.worse.plus,
         Kind::MeanHistogram | Kind::MeanSumSquares | Kind::MeanPassFail | Kind::MeanSumCount => {
             let bound = plan.worse.ratio * stable - plan.worse.plus;
             if mirrored(plan) { 1.0 - bound } else { bound }
@@ -283,7 +300,7 @@ fn limit(plan: &MetricPlan, stable: f64) -> f64 {
 fn guard_sentence(plan: &MetricPlan, state: &MetricState, verdict: &MetricVerdict) -> Option<String> {
     let breach = verdict.breach()?;
     let (bound, rise) = match breach.by {
-        BreachKind::Limit => return None,
+        BreachKind::Limit | BreachKind::Range => return None,
         BreachKind::CoarseGuard => (bound_text(plan, COARSE), state.guard.as_ref()?.rise()),
         BreachKind::AbsoluteGuard | BreachKind::AbsoluteGuardControlThin => {
             (format!("{:.1} %", plan.absolute_eps * 100.0), state.absolute.as_ref()?.rise())

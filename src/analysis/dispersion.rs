@@ -41,7 +41,7 @@ pub fn phi(plan: &MetricPlan, hour: &Counts, looks: &[Counts]) -> f64 {
         // The rarer of the two outcomes.
         Kind::MeanPassFail if 2.0 * hour.sum > hour.n => of(&|counts| counts.n - counts.sum),
         Kind::MeanPassFail => of(&|counts| counts.sum),
-        Kind::MeanHistogram | Kind::MeanSumSquares | Kind::MeanSumCount => 1.0,
+        Kind::MeanHistogram | Kind::MeanSumSquares | Kind::MeanSumCount | Kind::Value => 1.0,
     }
 }
 

@@ -10,6 +10,7 @@ use super::mean::BoundedMean;
 use super::paired_t::{POOL, PairedT};
 use super::plan::{Kind, MetricPlan, Stage};
 use super::text::log_sum_exp;
+use super::value::Values;
 use super::verdict::{Direction, Reason};
 
 /// Both ledgers of one count test, with the four sums that the forecast needs.
@@ -69,6 +70,8 @@ pub enum Engine {
         /// Evidence for "within the promotion bound".
         ok: PairedT,
     },
+    /// No test: the values of the last look.
+    Value(Values),
 }
 
 impl Engine {
@@ -88,6 +91,7 @@ impl Engine {
             Kind::MeanSumCount => {
                 Engine::PairedT { bad: PairedT::new(Side::Bad), ok: PairedT::new(Side::Ok) }
             }
+            Kind::Value => Engine::Value(Values::default()),
         }
     }
 
@@ -137,7 +141,7 @@ impl Engine {
     /// Requests per arm below which intervals are pooled.
     pub fn pool(&self) -> f64 {
         match self {
-            Engine::Count(_) | Engine::Latency { .. } | Engine::Mean(_) => 1.0,
+            Engine::Count(_) | Engine::Latency { .. } | Engine::Mean(_) | Engine::Value(_) => 1.0,
             Engine::PairedT { .. } => POOL,
         }
     }
@@ -165,6 +169,7 @@ impl Engine {
                 }
             }
             Engine::Mean(mean) => mean.update(plan, candidate, stable),
+            Engine::Value(_) => {}
             Engine::PairedT { bad, ok } => {
                 bad.update(plan, plan.worse, candidate, stable);
                 ok.update(plan, plan.proof, candidate, stable);
@@ -184,6 +189,17 @@ impl Engine {
             }
             Engine::Mean(mean) => mean.bad.log_e(),
             Engine::PairedT { bad, .. } => bad.log_e(),
+            Engine::Value(_) => 0.0,
+        }
+    }
+
+    /// What there is speaks for "not worse".
+    pub fn speaks_for(&self, plan: &MetricPlan) -> bool {
+        match self {
+            Engine::Value(values) => values.candidate.is_some() && !values.breached(&plan.range),
+            Engine::Count(_) | Engine::Latency { .. } | Engine::Mean(_) | Engine::PairedT { .. } => {
+                self.log_bad() < 0.0
+            }
         }
     }
 
@@ -196,6 +212,7 @@ impl Engine {
             }
             Engine::Mean(mean) => mean.ok.log_e(),
             Engine::PairedT { ok, .. } => ok.log_e(),
+            Engine::Value(_) => 0.0,
         }
     }
 
@@ -207,7 +224,7 @@ impl Engine {
                 p99.and_then(|i| bounds.get(i)).or(bounds.last()).copied()
             }
             Engine::Count(_) if plan.kind == Kind::Slo => Some(plan.bound),
-            Engine::Count(_) | Engine::Mean(_) | Engine::PairedT { .. } => None,
+            Engine::Count(_) | Engine::Mean(_) | Engine::PairedT { .. } | Engine::Value(_) => None,
         }
     }
 
@@ -216,7 +233,7 @@ impl Engine {
         let pairs: Vec<&CountPair> = match self {
             Engine::Count(pair) => vec![pair],
             Engine::Latency { tests, .. } => tests.iter().collect(),
-            Engine::Mean(_) | Engine::PairedT { .. } => return None,
+            Engine::Mean(_) | Engine::PairedT { .. } | Engine::Value(_) => return None,
         };
         // The average crosses when one of the parts exceeds the bar by its share.
         let share = (pairs.len() as f64).ln();

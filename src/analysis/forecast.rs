@@ -141,7 +141,7 @@ fn gains(
         Kind::MeanHistogram | Kind::MeanSumSquares | Kind::MeanPassFail => {
             vec![scored(plan, hour, (n_c, n_b), truth, side)]
         }
-        Kind::MeanSumCount => return None,
+        Kind::MeanSumCount | Kind::Value => return None,
     };
     Some(tests.into_iter().map(|test| test.map(|gain| gain / plan.phi)).collect())
 }
@@ -271,12 +271,14 @@ pub fn default_detect(kind: Kind) -> Limit {
         Kind::MeanHistogram | Kind::MeanSumSquares | Kind::MeanPassFail | Kind::MeanSumCount => {
             Limit::by(0.1)
         }
+        Kind::Value => Limit::by(0.0),
     }
 }
 
 /// In words: "2 x as many bad", "lower by 0.1".
 pub fn detect_text(plan: &MetricPlan, detect: Limit) -> String {
     match plan.kind {
+        Kind::Value => plan.range.in_words(),
         Kind::Ratio | Kind::Latency | Kind::Slo => {
             let of = if plan.kind == Kind::Ratio { "bad" } else { "slow" };
             let plus =

@@ -65,6 +65,8 @@ pub enum Counter {
     SumSquares,
     /// Cumulative bucket of a classic histogram: observations up to this bound.
     Bucket(Bound),
+    /// No counter: the value of an expression, which never is a gain.
+    Value,
 }
 
 /// Gains of one arm over an interval. Sums over all its pods, never extrapolated.
@@ -100,6 +102,7 @@ impl Counts {
             Counter::Bad => self.bad += by,
             Counter::Sum => self.sum += by,
             Counter::SumSquares => self.sum_squares += by,
+            Counter::Value => {}
             Counter::Bucket(bound) => self.buckets.entry(bound).or_default().0 += by,
         }
     }
@@ -199,6 +202,14 @@ pub enum Problem {
         first: String,
         /// Labels of the other.
         second: String,
+    },
+    /// An expression that gives more than one number for an arm.
+    #[error(
+        "the expression gives {series} numbers for one arm; aggregate it to one, such as avg(...) or max(...)"
+    )]
+    Several {
+        /// How many.
+        series: usize,
     },
 }
 

@@ -116,7 +116,7 @@ pub fn scores(plan: &MetricPlan, counts: &Counts, centre: f64) -> Scores {
         Kind::MeanHistogram => spread_of_buckets(counts, raw_centre),
         Kind::MeanSumSquares => spread_of_sums(counts.sum_squares, counts, raw_centre),
         Kind::MeanPassFail => spread_of_sums(counts.sum, counts, raw_centre),
-        Kind::Ratio | Kind::Latency | Kind::Slo | Kind::MeanSumCount => 0.0,
+        Kind::Ratio | Kind::Latency | Kind::Slo | Kind::MeanSumCount | Kind::Value => 0.0,
     };
     Scores { n: counts.n, sum, spread }
 }

@@ -29,6 +29,7 @@ pub mod silence;
 pub mod state;
 pub mod text;
 pub mod trace;
+pub mod value;
 pub mod verdict;
 
 pub use advance::{advance, step};

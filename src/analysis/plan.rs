@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::budget::MetricBudget;
+use super::value::Range;
 
 /// The stages of an attempt. Each has its own ledgers; all canary steps share one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -32,6 +33,8 @@ pub enum Kind {
     MeanPassFail,
     /// Sum and count of scores: paired t engine, pooled to 30 scores per arm.
     MeanSumCount,
+    /// The value of an expression, shown or held against [`MetricPlan::range`]: no statistics.
+    Value,
 }
 
 /// A bound relative to stable: "at most `ratio` times as bad, plus `plus`". For the mean kinds `ratio` is 1 minus
@@ -113,6 +116,9 @@ pub struct MetricPlan {
     /// The bound of an `Slo`: the edge of a bucket, in the histogram's own unit.
     #[serde(with = "super::text::float", default, skip_serializing_if = "is_zero")]
     pub bound: f64,
+    /// The limits of a `Value`.
+    #[serde(default, skip_serializing_if = "Range::is_open")]
+    pub range: Range,
     /// eps of the guard without a baseline: 3 x stable's failure share in the hour before the attempt + 0.10.
     #[serde(with = "super::text::float")]
     pub absolute_eps: f64,
@@ -143,6 +149,7 @@ impl MetricPlan {
             Kind::MeanHistogram | Kind::MeanSumSquares | Kind::MeanPassFail | Kind::MeanSumCount => {
                 (Limit::by(0.02), Limit::by(0.05))
             }
+            Kind::Value => (Limit::by(0.0), Limit::by(0.0)),
         };
         Self {
             name: name.into(),
@@ -153,13 +160,14 @@ impl MetricPlan {
             better: Better::Higher,
             min_samples: 100,
             observe_only: false,
-            provable: true,
+            provable: kind != Kind::Value,
             alpha_promote: 0.05,
             confirm: 2,
             stale: 4,
             phi: 1.0,
             quantiles: vec![0.5, 0.9, 0.99, 0.999],
             bound: 0.0,
+            range: Range::default(),
             absolute_eps: super::guard::absolute_eps(None),
             paired_watch: true,
             budget,

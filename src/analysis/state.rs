@@ -39,6 +39,8 @@ pub enum BreachKind {
     AbsoluteGuard,
     /// The same, with a control arm of fewer than 30 requests: too thin to tell whether both arms moved.
     AbsoluteGuardControlThin,
+    /// A value beyond its fixed limit: no test, and no guarantee.
+    Range,
 }
 
 /// State of one metric.
@@ -161,8 +163,18 @@ impl MetricState {
         Self { recent: Recent::default(), recent_since: Some(at), ..self.clone() }
     }
 
-    /// Both arms have their minimum samples in this step.
+    /// Makes a breach final, unless one is already.
+    pub(super) fn latch(&mut self, by: BreachKind, at: DateTime<Utc>, log_e: f64, bar: f64) {
+        if self.breach.is_none() {
+            self.breach = Some(Breach { by, at, log_e, bar });
+        }
+    }
+
+    /// Both arms have their minimum samples in this step. A value needs none.
     pub fn step_has_samples(&self, plan: &MetricPlan) -> bool {
+        if plan.kind == super::plan::Kind::Value {
+            return true;
+        }
         let enough = f64::from(plan.min_samples);
         self.step_stable >= enough && self.step_candidate >= enough
     }

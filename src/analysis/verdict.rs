@@ -124,6 +124,11 @@ impl MetricVerdict {
         }
     }
 
+    /// There is a test behind the numbers; a value has none.
+    pub fn tested(&self) -> bool {
+        self.bar_ok.is_finite()
+    }
+
     /// The samples cannot be used: the same numbers, no evidence.
     pub fn unavailable(mut self, reason: Reason) -> Self {
         if self.breach().is_none() {
@@ -164,6 +169,7 @@ pub fn group(value: f64) -> String {
 pub fn bound_text(plan: &MetricPlan, limit: Limit) -> String {
     use super::plan::Kind;
     match plan.kind {
+        Kind::Value => plan.range.in_words(),
         Kind::Ratio | Kind::Latency | Kind::Slo => {
             format!("{} x stable + {} %", limit.ratio, trim(limit.plus * 100.0))
         }
@@ -192,6 +198,9 @@ pub fn one_digit(value: f64) -> u64 {
 
 /// The sentence a person reads.
 pub fn sentence(plan: &MetricPlan, verdict: &MetricVerdict) -> String {
+    if plan.kind == super::plan::Kind::Value {
+        return super::value::sentence(plan, verdict);
+    }
     let bar = |log: f64| if log.is_finite() { odds(log) } else { "no bar (reports only)".into() };
     let mut text = format!(
         "Evidence that {} is worse than {}: {}, rollback at {}. Evidence that it is within {}: {}, promote at {}.",

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::rules::{self, metric};
-use super::{ErrorBudget, HoldOrRollback, RollbackOrHold, Slo, Span};
+use super::{ErrorBudget, HoldOrRollback, RollbackOrHold, Slo, Span, Value};
 
 /// What is compared between candidate and stable.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq)]
@@ -33,6 +33,7 @@ pub struct Analysis {
     #[serde(default)]
     #[schemars(length(max = 12))]
     #[x_kube(validation = metric::unique_names())]
+    #[x_kube(validation = metric::values_are_not_alone())]
     pub metrics: Vec<Metric>,
     /// What happens when no evidence comes for long. It never promotes.
     #[serde(default)]
@@ -75,7 +76,7 @@ impl Default for NoData {
     }
 }
 
-/// One metric: exactly one of `ratio`, `latency`, `slo` and `mean`.
+/// One metric: exactly one of `ratio`, `latency`, `slo`, `mean` and `value`.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq)]
 #[x_kube(validation = metric::one_kind())]
 #[x_kube(validation = metric::by_is_for_means())]
@@ -83,6 +84,7 @@ impl Default for NoData {
 #[x_kube(validation = metric::proof_not_narrower())]
 #[x_kube(validation = metric::proof_not_narrower_than_default())]
 #[x_kube(validation = metric::by_is_within_scores())]
+#[x_kube(validation = metric::values_have_fixed_limits())]
 #[serde(rename_all = "camelCase")]
 pub struct Metric {
     /// Name of the metric, unique within the rollout.
@@ -101,6 +103,9 @@ pub struct Metric {
     /// Mean of a score in 0 to 1: a histogram, or a sum and a count, better with a sum of squares.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mean: Option<Mean>,
+    /// Value of a PromQL expression, without any statistical guarantee: shown, or held against fixed limits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<Value>,
     /// How the two arms are told apart. Left out: by the pods' names in the label `pod`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arms: Option<Arms>,

@@ -29,6 +29,24 @@ impl Slo {
     }
 }
 
+/// The value of a PromQL expression, for each arm: shown, or held against fixed limits. It has no statistical guarantee, takes
+/// no part of the error budget and never proves anything.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq)]
+#[x_kube(validation = metric::min_below_max())]
+#[serde(rename_all = "camelCase")]
+pub struct Value {
+    /// An expression with one number as its result, such as `avg(model_drift)`. The operator adds the arm's matchers to each
+    /// selector in it, and refuses what it cannot scope.
+    #[schemars(length(min = 1, max = 2048))]
+    pub query: String,
+    /// Above it, at two looks in a row, the candidate is too bad, unless stable is above it too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max: Option<f64>,
+    /// Below it, at two looks in a row, the candidate is too bad, unless stable is below it too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min: Option<f64>,
+}
+
 /// What a histogram of times is counted in.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[schemars(transform = crate::api::schema::words)]

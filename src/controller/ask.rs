@@ -15,7 +15,8 @@ use crate::cluster::shelf::Key;
 use crate::measure::metric::{Part, raw};
 use crate::measure::together::{Wanted, together};
 use crate::measure::{
-    ArmMatcher, ErrorClass, Query, Reading, ScopeError, Series, SourceError, scrape_interval,
+    ArmMatcher, ErrorClass, Query, Reading, ScopeError, Series, SourceError, scope_expression,
+    scrape_interval,
 };
 use crate::rollout::questions::{Answer, Answers, ArmMatch, Field, Question};
 use crate::rollout::{Observed, decide};
@@ -83,7 +84,8 @@ type Answered = (Question, Answer, Option<chrono::Duration>);
 struct Asked<'a> {
     query: Query,
     server: &'a str,
-    of: Vec<(&'a Question, Wanted)>,
+    /// With the series that each takes; `None`: all of them.
+    of: Vec<(&'a Question, Option<Wanted>)>,
 }
 
 async fn ask(ctx: &Context, questions: Vec<Question>, deadline: Duration) -> Answers {
@@ -100,7 +102,7 @@ async fn ask(ctx: &Context, questions: Vec<Question>, deadline: Duration) -> Ans
 async fn one(ctx: &Context, asked: &Asked<'_>, deadline: Duration) -> Vec<Answered> {
     let (reading, outcome) = read(ctx, asked, deadline).await;
     ctx.metrics.query(outcome);
-    asked.of.iter().map(|(question, wanted)| answer(question, wanted, &reading)).collect()
+    asked.of.iter().map(|(question, wanted)| answer(question, wanted.as_ref(), &reading)).collect()
 }
 
 /// The queries that answer all questions, and the answers of those for which nothing needs to be sent.
@@ -110,7 +112,16 @@ fn grouped(questions: &[Question]) -> (Vec<Asked<'_>>, Vec<(Question, Answer)>) 
         let message = format!("metric {}: {}: {error}", question.metric, question.selector);
         (question.clone(), Answer::Failed { transient: false, message })
     };
+    let mut asked = Vec::new();
     for question in questions {
+        if question.field == Field::Value {
+            match expression(question) {
+                Ok(one) => asked.push(one),
+                Err(ScopeError::EmptyArm) => answers.push((question.clone(), Answer::NoData)),
+                Err(error) => answers.push(refused(question, &error)),
+            }
+            continue;
+        }
         let same = |of: &&mut Vec<(&Question, Wanted)>| {
             of.first().is_some_and(|(other, _)| {
                 (&other.metric, &other.server, other.from, other.to)
@@ -126,20 +137,28 @@ fn grouped(questions: &[Question]) -> (Vec<Asked<'_>>, Vec<(Question, Answer)>) 
             Err(error) => answers.push(refused(question, &error)),
         }
     }
-    let mut asked = Vec::new();
     for group in groups {
         let wanted: Vec<Wanted> = group.iter().map(|(_, wanted)| wanted.clone()).collect();
         match together(&wanted) {
             Ok(queries) => asked.extend(queries.into_iter().filter_map(|(selector, members)| {
-                let of: Vec<_> = members.iter().filter_map(|i| group.get(*i).cloned()).collect();
+                let of = members.iter().filter_map(|i| group.get(*i).cloned());
+                let of: Vec<_> = of.map(|(question, wanted)| (question, Some(wanted))).collect();
                 let (first, _) = of.first()?;
-                let query = Query { selector, from: first.from, to: first.to };
+                let query = Query { selector, from: first.from, to: first.to, step: None };
                 Some(Asked { query, server: &first.server, of })
             })),
             Err(error) => answers.extend(group.iter().map(|(question, _)| refused(question, &error))),
         }
     }
     (asked, answers)
+}
+
+/// An expression is asked for alone: what comes back carries no name that would tell whose it is.
+fn expression(question: &Question) -> Result<Asked<'_>, ScopeError> {
+    let scoped = scope_expression(&question.selector, &matcher(question), &question.drop_labels)?;
+    let query =
+        Query { selector: scoped.selector, from: question.from, to: question.to, step: question.step };
+    Ok(Asked { query, server: &question.server, of: vec![(question, None)] })
 }
 
 async fn read(ctx: &Context, asked: &Asked<'_>, deadline: Duration) -> (Reading, &'static str) {
@@ -159,12 +178,14 @@ async fn read(ctx: &Context, asked: &Asked<'_>, deadline: Duration) -> (Reading,
 }
 
 /// A question's part of what its query read.
-fn answer(question: &Question, wanted: &Wanted, reading: &Reading) -> Answered {
+fn answer(question: &Question, wanted: Option<&Wanted>, reading: &Reading) -> Answered {
     let (answer, scrape) = match reading {
         Reading::Series(all) => {
-            let of: Vec<Series> = all.iter().filter(|one| wanted.takes(one)).cloned().collect();
+            let of: Vec<Series> =
+                all.iter().filter(|one| wanted.is_none_or(|wanted| wanted.takes(one))).cloned().collect();
             let (part, matcher) = (part(question.field), matcher(question));
-            let scrape = scrape_interval(&of);
+            // The spacing of an expression's values is our own.
+            let scrape = wanted.and_then(|_| scrape_interval(&of));
             let raw = |one: Series| raw(question.arm, &matcher, part, one);
             let of: Vec<_> = of.into_iter().flat_map(raw).collect();
             if of.is_empty() { (Answer::NoData, None) } else { (Answer::Series(of), scrape) }
@@ -191,6 +212,7 @@ fn part(field: Field) -> Part {
         Field::Bad => Part::Bad,
         Field::Sum => Part::Sum,
         Field::SumSquares => Part::SumSquares,
+        Field::Value => Part::Value,
         Field::Buckets => Part::Buckets { with_total: true },
     }
 }

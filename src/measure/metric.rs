@@ -19,6 +19,8 @@ pub enum Part {
     Sum,
     /// Sum of squared scores.
     SumSquares,
+    /// The value of an expression.
+    Value,
     /// Buckets by their label `le`.
     Buckets {
         /// The `+Inf` bucket is the total: one query less, and the two cannot differ.
@@ -133,7 +135,12 @@ pub async fn read(
             match scope(&selector.text, selector.suffix, matcher, &arms.differing) {
                 Ok(scoped) => {
                     out.removed.extend(scoped.removed);
-                    wanted.push((arm, matcher, selector.part, Query { selector: scoped.selector, from, to }));
+                    wanted.push((
+                        arm,
+                        matcher,
+                        selector.part,
+                        Query { selector: scoped.selector, from, to, step: None },
+                    ));
                 }
                 Err(ScopeError::EmptyArm) => {}
                 Err(error) => return Err(MetricError::Selector { selector: selector.text.clone(), error }),
@@ -173,7 +180,7 @@ pub async fn read_counter(
 ) -> Result<Vec<RawSeries>, MetricError> {
     let scoped = scope(selector, "", matcher, differing)
         .map_err(|error| MetricError::Selector { selector: selector.into(), error })?;
-    match source.read(&Query { selector: scoped.selector, from, to }).await {
+    match source.read(&Query { selector: scoped.selector, from, to, step: None }).await {
         Reading::Series(found) => {
             Ok(found.into_iter().flat_map(|series| raw(arm, matcher, part, series)).collect())
         }
@@ -191,6 +198,7 @@ pub fn raw(arm: Arm, matcher: &ArmMatcher, part: Part, series: Series) -> Vec<Ra
         Part::Bad => vec![Counter::Bad],
         Part::Sum => vec![Counter::Sum],
         Part::SumSquares => vec![Counter::SumSquares],
+        Part::Value => vec![Counter::Value],
         Part::Buckets { with_total } => match series.labels.get("le").and_then(|le| le.parse::<f64>().ok()) {
             Some(le) if le == f64::INFINITY && with_total => vec![Counter::Bucket(Bound(le)), Counter::Total],
             Some(le) if !le.is_nan() => vec![Counter::Bucket(Bound(le))],

@@ -7,6 +7,7 @@
 pub mod metric;
 pub mod prometheus;
 pub mod promql;
+mod promql_tree;
 pub mod recorded;
 mod reply;
 pub mod source;
@@ -17,6 +18,7 @@ pub mod window;
 pub use metric::{Arms, MetricError, MetricSamples, MetricSelectors, Part, read, read_counter};
 pub use prometheus::{Limits, Prometheus, install_tls_provider};
 pub use promql::{ScopeError, Scoped, scope};
+pub use promql_tree::scope_expression;
 pub use recorded::Recorded;
 pub use source::{
     ArmMatcher, ErrorClass, Query, Reading, Series, Server, Source, SourceError, scrape_interval,

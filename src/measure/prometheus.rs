@@ -126,7 +126,12 @@ impl Prometheus {
         let mut left = self.limits.bytes;
         let mut merged: BTreeMap<BTreeMap<String, String>, Vec<(i64, f64)>> = BTreeMap::new();
         for (from, to) in pieces(query.from, query.to) {
-            let expression = format!("{}[{}]", query.selector, range(from, to));
+            let expression = match query.step {
+                None => format!("{}[{}]", query.selector, range(from, to)),
+                Some(step) => {
+                    format!("({})[{}:{}ms]", query.selector, range(from, to), step.num_milliseconds().max(1))
+                }
+            };
             let time = format!("{:.3}", to.timestamp_millis() as f64 / 1000.0);
             for series in self.ask(&expression, &time, &mut left).await? {
                 merged.entry(series.labels).or_default().extend(series.samples);

@@ -10,7 +10,7 @@ use super::source::ArmMatcher;
 const DIFFERING: [&str; 4] = ["job", "service", "pod", "instance"];
 
 /// The longest selector that is read.
-const LONGEST: usize = 2048;
+pub(super) const LONGEST: usize = 2048;
 
 /// A selector of one arm.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +41,14 @@ pub enum ScopeError {
         /// What was found.
         found: &'static str,
     },
+    /// An expression has a part that is not known to stay with the arm's series.
+    #[error("{0} cannot be told apart by arm. Write sums, rates and quantiles over plain selectors")]
+    Unscopable(&'static str),
+    /// An expression calls a function that is not among those known to stay with the arm's series.
+    #[error(
+        "the function {0} cannot be told apart by arm. Write sums, rates and quantiles over plain selectors"
+    )]
+    Function(&'static str),
     /// It has no plain metric name.
     #[error("the selector needs a metric name of letters, digits, '_' and ':' in front of its labels")]
     NoName,
@@ -88,7 +96,11 @@ pub(super) fn kept(
 }
 
 /// Matchers on labels that differ between the arms, and the others.
-fn parted(matchers: Vec<Matcher>, differing: &[String], ours: &[String]) -> (Vec<Matcher>, Vec<Matcher>) {
+pub(super) fn parted(
+    matchers: Vec<Matcher>,
+    differing: &[String],
+    ours: &[String],
+) -> (Vec<Matcher>, Vec<Matcher>) {
     let differs =
         |label: &str| DIFFERING.contains(&label) || differing.iter().chain(ours).any(|other| other == label);
     matchers.into_iter().partition(|matcher| differs(&matcher.name))
@@ -115,7 +127,8 @@ fn plain(selector: &str) -> Result<VectorSelector, ScopeError> {
     Err(ScopeError::NotASelector { found })
 }
 
-fn checked(parsed: VectorSelector) -> Result<VectorSelector, ScopeError> {
+/// A selector with a plain name, without offset, `@` and `or`.
+pub(super) fn checked(parsed: VectorSelector) -> Result<VectorSelector, ScopeError> {
     if parsed.offset.is_some() || parsed.at.is_some() {
         return Err(ScopeError::NotASelector { found: "a selector with offset or @" });
     }
@@ -130,7 +143,7 @@ fn checked(parsed: VectorSelector) -> Result<VectorSelector, ScopeError> {
 }
 
 /// The parser's message, in one line of bounded length.
-fn syntax(message: String) -> ScopeError {
+pub(super) fn syntax(message: String) -> ScopeError {
     ScopeError::Syntax(message.chars().filter(|c| !c.is_control()).take(200).collect())
 }
 
@@ -139,7 +152,8 @@ fn is_metric_name(name: &str) -> bool {
     name.starts_with(start) && name.chars().all(|c| start(c) || c.is_ascii_digit())
 }
 
-fn arm_matchers(arm: &ArmMatcher) -> Result<Vec<Matcher>, ScopeError> {
+/// The matchers that select an arm.
+pub(super) fn arm_matchers(arm: &ArmMatcher) -> Result<Vec<Matcher>, ScopeError> {
     match arm {
         ArmMatcher::Pods { label, names } => {
             if let Some(odd) = names.iter().find(|name| !is_pod_name(name)) {

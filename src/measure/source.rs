@@ -50,6 +50,8 @@ pub struct Query {
     pub from: DateTime<Utc>,
     /// Newest sample wanted: now minus one scrape interval.
     pub to: DateTime<Utc>,
+    /// The selector is an expression ([`super::scope_expression`]), to be evaluated at whole multiples of this.
+    pub step: Option<chrono::Duration>,
 }
 
 /// One series as the server returned it.

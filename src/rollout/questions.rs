@@ -18,6 +18,8 @@ pub enum Field {
     Sum,
     /// Sum of squared scores.
     SumSquares,
+    /// The value of an expression, once for each interval.
+    Value,
     /// All buckets of a histogram; the one without bound is the total.
     Buckets,
 }
@@ -58,6 +60,8 @@ pub struct Question {
     pub matcher: ArmMatch,
     /// Labels that differ between the arms: the user's matchers on them are dropped.
     pub drop_labels: Vec<String>,
+    /// How far apart an expression is evaluated; none for raw samples.
+    pub step: Option<Duration>,
     /// Oldest sample wanted.
     pub from: DateTime<Utc>,
     /// Newest sample wanted.
@@ -93,6 +97,9 @@ pub struct Answers {
 pub const HISTORY: Duration = Duration::hours(1);
 /// Length of the history in which is looked for bursts.
 pub const BURSTS: Duration = Duration::hours(2);
+
+/// What is asked of an expression at most: what was missed before is not judged, and it is evaluated for each interval.
+const VALUES: Duration = Duration::minutes(10);
 
 /// Shortest assumed scrape interval, until it has been measured.
 const SCRAPE_UNKNOWN: Duration = Duration::seconds(1);
@@ -170,7 +177,8 @@ fn preflight(obs: &Observed, found: &Evidence) -> Vec<Question> {
     if found.metrics.is_empty() {
         return metrics.iter().flat_map(|m| arm(obs, found, m, Arm::Stable, to - BURSTS, to)).collect();
     }
-    let by_pod = metrics.iter().filter(|m| gateway(m).is_none());
+    // An expression may have no value before there is traffic.
+    let by_pod = metrics.iter().filter(|m| gateway(m).is_none() && m.value.is_none());
     by_pod.flat_map(|m| arm(obs, found, m, Arm::Candidate, found.t0, obs.now)).collect()
 }
 
@@ -208,7 +216,8 @@ fn arm(
         selector,
         matcher: matcher.clone(),
         drop_labels: drop_labels.clone(),
-        from,
+        step: (field == Field::Value).then(|| Duration::milliseconds(found.interval_ms)),
+        from: if field == Field::Value { from.max(to - VALUES) } else { from },
         to,
     };
     fields(metric).into_iter().map(question).collect()
@@ -224,6 +233,9 @@ pub fn fields(metric: &Metric) -> Vec<(Field, String)> {
     }
     if let Some(slo) = &metric.slo {
         return vec![(Field::Buckets, suffixed(&slo.histogram, "_bucket"))];
+    }
+    if let Some(value) = &metric.value {
+        return vec![(Field::Value, value.query.clone())];
     }
     let Some(mean) = &metric.mean else { return Vec::new() };
     match (&mean.histogram, &mean.sum, &mean.count) {

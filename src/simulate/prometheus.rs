@@ -208,6 +208,9 @@ impl Prometheus {
             Mood::Empty => return Answer::NoData,
             Mood::Well | Mood::NaN | Mood::Blind | Mood::GatewayOnly | Mood::Twice => {}
         }
+        if q.field == Field::Value {
+            return self.share_of_bad(q);
+        }
         let mut series: Vec<RawSeries> =
             self.targets(q).iter().flat_map(|(key, target)| self.series(q, key, target)).collect();
         if self.mood == Mood::Twice {
@@ -218,6 +221,40 @@ impl Prometheus {
         if series.is_empty() { Answer::NoData } else { Answer::Series(series) }
     }
 
+    /// The only expression that is known: the share of bad requests in each step, over all pods of the arm.
+    fn share_of_bad(&self, q: &Question) -> Answer {
+        let (from, to) = (q.from.timestamp_millis(), q.to.timestamp_millis());
+        let step = q.step.map_or(1000, |s| s.num_milliseconds()).max(1);
+        let sum = |at: i64| {
+            let windows = self
+                .targets(q)
+                .into_iter()
+                .filter_map(|(key, _)| self.samples.get(&key)?.window(at - 1000, at).pop());
+            windows.fold((0.0, 0.0), |(total, bad), (_, c)| (total + c.total, bad + c.bad))
+        };
+        let mut samples = Vec::new();
+        let mut at = (from.div_euclid(step) + 1) * step;
+        while at <= to {
+            let ((t, b), (total, bad)) = (sum(at - step), sum(at));
+            if total > t && self.mood != Mood::NaN {
+                samples.push((at, (bad - b) / (total - t)));
+            }
+            at += step;
+        }
+        if samples.is_empty() || !q.selector.starts_with("error_share") {
+            return Answer::NoData;
+        }
+        let one = RawSeries {
+            arm: q.arm,
+            target: String::new(),
+            scrape: String::new(),
+            counter: Counter::Value,
+            labels: String::new(),
+            samples,
+        };
+        Answer::Series(vec![one])
+    }
+
     /// Keys of the counters that a question is about, each with the name of its target.
     fn targets(&self, q: &Question) -> Vec<(String, String)> {
         let known = [
@@ -226,6 +263,7 @@ impl Prometheus {
             "feedback",
             "quality",
             "gateway_requests",
+            "error_share",
         ];
         if !known.iter().any(|name| q.selector.starts_with(name)) {
             return Vec::new();
@@ -261,6 +299,7 @@ impl Prometheus {
             Field::Bad if window.iter().all(|(_, c)| c.bad == 0.0) => Vec::new(),
             Field::Bad => plain(Counter::Bad, &|c| c.bad),
             Field::Sum => plain(Counter::Sum, &|c| c.good),
+            Field::Value => Vec::new(),
             // Scores are 0 or 1, so a square is the score.
             Field::SumSquares => plain(Counter::SumSquares, &|c| c.good),
             Field::Buckets if q.selector.starts_with("quality") => vec![

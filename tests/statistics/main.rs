@@ -4,3 +4,4 @@ mod golden;
 mod looks;
 mod samples;
 mod simulation;
+mod values;

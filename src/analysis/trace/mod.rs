@@ -117,7 +117,8 @@ impl Decision {
                 BreachKind::Limit
                 | BreachKind::CoarseGuard
                 | BreachKind::AbsoluteGuard
-                | BreachKind::AbsoluteGuardControlThin => Self::Rollback,
+                | BreachKind::AbsoluteGuardControlThin
+                | BreachKind::Range => Self::Rollback,
             },
             Outcome::Inconclusive { .. } => Self::Inconclusive,
             Outcome::Unavailable(Reason::NoData) => Self::NoData,

@@ -155,6 +155,7 @@ impl Settings {
             Kind::MeanHistogram | Kind::MeanSumSquares | Kind::MeanPassFail | Kind::MeanSumCount => {
                 (Limit::ratio(kept, self.slack), Limit::ratio(kept, self.slack_promote))
             }
+            Kind::Value => (plan.worse, plan.proof),
         };
         plan.alpha_promote = self.alpha_promote;
         plan.confirm = self.confirm;

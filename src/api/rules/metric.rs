@@ -12,9 +12,9 @@ pub fn unique_names() -> Rule {
 /// One kind of metric.
 pub fn one_kind() -> Rule {
     rule(
-        "[has(self.ratio), has(self.latency), has(self.slo), has(self.mean)].filter(k, k).size() == 1",
-        "a metric must have exactly one of ratio (bad / total), latency (a histogram), slo (a histogram and a bound) and mean \
-         (a score)",
+        "[has(self.ratio), has(self.latency), has(self.slo), has(self.mean), has(self.value)].filter(k, k).size() == 1",
+        "a metric must have exactly one of ratio (bad / total), latency (a histogram), slo (a histogram and a bound), mean \
+         (a score) and value (an expression)",
     )
 }
 
@@ -109,6 +109,27 @@ pub fn by_is_within_scores() -> Rule {
             within("proof")
         ),
         "worse.by and proof.by are at most 1: scores lie between 0 and 1, unless mean.unbounded is true",
+    )
+}
+
+/// A value is held against numbers, not against stable.
+pub fn values_have_fixed_limits() -> Rule {
+    rule(
+        "!has(self.value) || !(has(self.worse) || has(self.proof))",
+        "a value takes max and min, and no worse or proof: it is not compared with stable and proves nothing",
+    )
+}
+
+/// The lower limit is the lower one.
+pub fn min_below_max() -> Rule {
+    rule("!has(self.min) || !has(self.max) || self.min <= self.max", "value.min must be at most value.max")
+}
+
+/// Values prove nothing, so that a rollout of values alone could never be promoted.
+pub fn values_are_not_alone() -> Rule {
+    rule(
+        "self.size() == 0 || self.exists(m, !has(m.value))",
+        "metrics of kind value have no statistical guarantee and prove nothing: add at least one of another kind",
     )
 }
 

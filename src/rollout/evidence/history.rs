@@ -25,6 +25,10 @@ pub struct Past {
 /// Reads it from the answers of this pass. An error names the query that has no data on stable and what to do.
 pub fn of(d: &Draft<'_>, found: &Evidence, metric: &Metric) -> Result<Past, (&'static str, String)> {
     let series = series(d, metric)?;
+    if metric.value.is_some() {
+        // A value has no past that anything is chosen from.
+        return refuse::several(metric, &series).map_or(Ok(Past::default()), Err);
+    }
     let scrape = d.obs.answers.scrape.unwrap_or_else(|| questions::scrape(found));
     // Up to the question, not to t0: data that came while the candidate was started count too, and it has had no traffic yet.
     let answers = &d.obs.answers.given;

@@ -6,8 +6,8 @@ use chrono::{DateTime, Duration, Utc};
 
 use crate::analysis::verdict::one_digit;
 use crate::analysis::{
-    Cursor, Discard, Interval, Looks, MetricPlan, MetricState, MetricVerdict, Outcome, RawSeries, Reason,
-    Span, Stage, Window, advance, intervals, sample,
+    Cursor, Discard, Interval, Kind, Looks, MetricPlan, MetricState, MetricVerdict, Outcome, RawSeries,
+    Reason, Span, Stage, Window, advance, intervals, sample, value,
 };
 use crate::api::condition::{ConditionType, Finding};
 use crate::api::duration::in_words;
@@ -98,7 +98,7 @@ pub fn judge(d: &mut Draft<'_>, stage: Stage) -> Judged {
             continue;
         };
         let state = state.enter(&plan, stage);
-        let (looks, trouble) = read(d, &found, metric, &state.cursor, asked);
+        let (looks, trouble) = read(d, &found, metric, (plan.kind, &state.cursor), asked);
         let (state, mut verdict) = advance(&plan, &state, &looks);
         if let Some((reason, message)) = trouble {
             verdict = verdict.unavailable(Reason::Problem(message.clone()));
@@ -110,7 +110,10 @@ pub fn judge(d: &mut Draft<'_>, stage: Stage) -> Judged {
         // A watch that began again because stable changed counts nothing from before.
         let since = d.status.step.as_ref().map_or(found.t0, |s| s.set_at.max(s.started_at));
         let paired = stage != Stage::Watch || plan.paired_watch;
-        count(&mut out, &mut found, &looks, paired, since);
+        // A value is no evidence, and no time of a hold counts on it.
+        if plan.kind != Kind::Value {
+            count(&mut out, &mut found, &looks, paired, since);
+        }
         metrics.push(moved(metric, &state));
         out.verdicts.push(verdict);
         out.states.push((plan, state));
@@ -156,7 +159,7 @@ fn read(
     d: &Draft<'_>,
     found: &Evidence,
     metric: &MetricEvidence,
-    cursor: &Cursor,
+    (kind, cursor): (Kind, &Cursor),
     asked: bool,
 ) -> (Looks, Option<(String, String)>) {
     let nothing =
@@ -203,7 +206,9 @@ fn read(
         discarded: &spans,
         birth: Default::default(),
     };
-    (intervals(cursor, &window), None)
+    let looks =
+        if kind == Kind::Value { value::readings(cursor, &window) } else { intervals(cursor, &window) };
+    (looks, None)
 }
 
 /// The condition, and the policy for long silence of all sources.
@@ -300,8 +305,8 @@ fn shown(v: &MetricVerdict, state: &MetricState) -> MetricStatus {
         candidate: arm(&v.candidate),
         ratio: v.ratio.map(|r| format!("{:.2}", r.0)),
         limit: v.limit.map(|l| number(l.0)),
-        evidence_worse: Some(odds(v.log_bad, v.bar_bad)),
-        evidence_good: Some(odds(v.log_ok, v.bar_ok)),
+        evidence_worse: v.tested().then(|| odds(v.log_bad, v.bar_bad)),
+        evidence_good: v.tested().then(|| odds(v.log_ok, v.bar_ok)),
         samples_needed,
         time_needed: samples_needed.and_then(|n| time_needed(n, state)),
         message: reason_text(v),

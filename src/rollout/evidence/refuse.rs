@@ -49,6 +49,19 @@ pub fn histogram_hint(metric: &Metric) -> &'static str {
     if histogram { " (a summary has no buckets and cannot be compared: export a histogram)" } else { "" }
 }
 
+/// An expression must give one number for stable.
+pub fn several(metric: &Metric, series: &[RawSeries]) -> Option<Refusal> {
+    let found = series.iter().filter(|s| s.arm == Arm::Stable).count();
+    (found > 1).then(|| {
+        let message = format!(
+            "metric {}: the expression gives {found} numbers for the stable version; aggregate it to one, such as avg(...) or \
+             max(...)",
+            metric.name
+        );
+        ("ValueAmbiguous", message)
+    })
+}
+
 fn summary(series: &[RawSeries]) -> Option<Refusal> {
     let quantile = |s: &&RawSeries| s.labels.split(',').any(|label| label.starts_with("quantile="));
     let found = series.iter().find(quantile)?;
@@ -65,7 +78,12 @@ fn edges(series: &[RawSeries]) -> Vec<f64> {
     let mut edges: Vec<f64> = stable
         .filter_map(|s| match s.counter {
             Counter::Bucket(bound) if bound.0.is_finite() => Some(bound.0),
-            Counter::Bucket(_) | Counter::Total | Counter::Bad | Counter::Sum | Counter::SumSquares => None,
+            Counter::Bucket(_)
+            | Counter::Total
+            | Counter::Bad
+            | Counter::Sum
+            | Counter::SumSquares
+            | Counter::Value => None,
         })
         .collect();
     edges.sort_by(f64::total_cmp);

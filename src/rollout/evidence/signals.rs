@@ -55,6 +55,10 @@ fn breach(d: &Draft<'_>, v: &MetricVerdict) -> Option<Signal> {
     let test = match by {
         BreachKind::Limit => "",
         BreachKind::CoarseGuard => " (coarse guard)",
+        BreachKind::Range => {
+            let message = format!("{}: {}", v.metric, v.sentence);
+            return Some(Signal { reason: "MetricBreach", message, at: *at, then });
+        }
         BreachKind::AbsoluteGuard => " (coarse guard without a baseline)",
         BreachKind::AbsoluteGuardControlThin => {
             " (coarse guard without a baseline; the control arm was too thin to tell)"

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Duration, Utc};
 
 use crate::analysis::budget::{Claim, MetricBudget, PlannedLooks, Shares, split_by};
+use crate::analysis::value::Range;
+use crate::analysis::verdict::Rounded;
 use crate::analysis::{Better, Kind, Limit, MetricPlan, MetricState, Stage, dispersion, guard};
 use crate::api::{self, Evidence, Metric, ModelRolloutSpec};
 
@@ -111,7 +113,11 @@ pub fn planned_looks(spec: &ModelRolloutSpec, interval: Duration) -> PlannedLook
 }
 
 fn claim(metric: &Metric) -> Claim {
-    Claim { weight: metric.weight, ratio: metric.ratio.is_some(), observe_only: metric.observe_only }
+    Claim {
+        weight: metric.weight,
+        ratio: metric.ratio.is_some(),
+        observe_only: metric.observe_only || metric.value.is_some(),
+    }
 }
 
 fn shares(of: api::ErrorBudget) -> Shares {
@@ -119,6 +125,9 @@ fn shares(of: api::ErrorBudget) -> Shares {
 }
 
 fn kind(metric: &Metric) -> Kind {
+    if metric.value.is_some() {
+        return Kind::Value;
+    }
     match (&metric.ratio, &metric.latency, &metric.slo, &metric.mean) {
         (Some(_), ..) => Kind::Ratio,
         (None, Some(_), ..) => Kind::Latency,
@@ -128,6 +137,10 @@ fn kind(metric: &Metric) -> Kind {
         (None, None, None, Some(mean)) if mean.sum_of_squares.is_some() => Kind::MeanSumSquares,
         (None, None, None, _) => Kind::MeanSumCount,
     }
+}
+
+fn range(of: &api::Value) -> Range {
+    Range { min: of.min.map(Rounded), max: of.max.map(Rounded) }
 }
 
 fn limits(plan: &mut MetricPlan, metric: &Metric) {
@@ -140,8 +153,9 @@ fn limits(plan: &mut MetricPlan, metric: &Metric) {
     // would be neither promoted nor rolled back.
     plan.proof = with(plan.proof, metric.proof.as_ref()).at_least(plan.worse);
     plan.min_samples = u32::try_from(metric.min_samples).unwrap_or(u32::MAX);
-    plan.observe_only = metric.observe_only;
-    plan.provable = !metric.mean.as_ref().is_some_and(|m| m.unbounded);
+    plan.range = metric.value.as_ref().map(range).unwrap_or_default();
+    plan.observe_only = metric.observe_only || (metric.value.is_some() && plan.range.is_open());
+    plan.provable &= !metric.mean.as_ref().is_some_and(|m| m.unbounded);
     plan.bound = metric.slo.as_ref().map_or(0.0, api::Slo::edge);
     plan.better = match metric.mean.as_ref().map(|m| m.better) {
         Some(api::Better::Lower) => Better::Lower,

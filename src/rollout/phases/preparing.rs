@@ -293,7 +293,7 @@ fn scraped(d: &mut Draft<'_>, again: Duration) -> bool {
         .analysis
         .metrics
         .iter()
-        .filter(|m| questions::gateway(m).is_none() && !m.observe_only)
+        .filter(|m| questions::gateway(m).is_none() && m.value.is_none() && !m.observe_only)
         .collect();
     let seen = |m: &&&crate::api::Metric| {
         let answers = d.obs.answers.given.iter();
