@@ -24,6 +24,9 @@ pub struct Strategy {
     /// When non-inferiority must be proven for every metric that counts: before the promotion, or before every step.
     #[serde(default)]
     pub require_proof: RequireProof,
+    /// When a canary step ends: not before its hold is over, or as soon as every metric that counts is proven.
+    #[serde(default)]
+    pub advance: Advance,
     /// How long is waited for pods and for evidence.
     #[serde(default)]
     pub deadlines: Deadlines,
@@ -116,6 +119,17 @@ pub enum RequireProof {
     BeforePromotion,
     /// Before every step.
     EveryStep,
+}
+
+/// When a canary step ends.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[schemars(transform = crate::api::schema::words)]
+pub enum Advance {
+    /// When its hold is over and the evidence does not speak against the candidate.
+    #[default]
+    AfterHold,
+    /// As soon as non-inferiority is proven for every metric that counts, with the samples of this step; else after its hold.
+    WhenProven,
 }
 
 /// How long is waited.

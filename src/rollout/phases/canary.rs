@@ -48,7 +48,7 @@ pub fn run(d: &mut Draft<'_>) {
     let last = i32::try_from(d.spec().strategy.canary.steps.len()).unwrap_or(i32::MAX) - 1;
     let hold = at(d, index.min(last)).map_or_else(chrono::Duration::zero, |s| s.hold.get());
     let proof = index >= last || d.spec().strategy.require_proof == RequireProof::EveryStep;
-    match gate::step(judged::hold_over(d, hold), proof, &look.judged) {
+    match gate::step(judged::hold_over(d, hold), d.spec().strategy.advance, proof, &look.judged) {
         Gate::Hold => judged::wait_hold(d, hold, &format!("step {} of {}", index + 1, last + 1)),
         Gate::Evidence(missing) => {
             judged::await_evidence(d, &look.judged, &missing);

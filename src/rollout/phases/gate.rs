@@ -1,6 +1,7 @@
 //! Whether a judged phase may go on: what it waits for, from the verdicts and its clock alone.
 
 use crate::analysis::{MetricVerdict, Outcome, Reason};
+use crate::api::Advance;
 use crate::rollout::evidence::Judged;
 
 /// What a phase waits for.
@@ -16,9 +17,14 @@ pub enum Gate {
     Open,
 }
 
-/// A canary step. `proof`: non-inferiority must be proven for every metric that decides.
-pub fn step(hold_over: bool, proof: bool, judged: &Judged) -> Gate {
-    if !hold_over {
+/// A canary step. `proof`: non-inferiority must be proven for every metric that decides. When the step may end as soon as it
+/// is, the hold is only for what is not.
+pub fn step(hold_over: bool, when: Advance, proof: bool, judged: &Judged) -> Gate {
+    let shown = match when {
+        Advance::AfterHold => false,
+        Advance::WhenProven => judged.may_advance() && judged.still_needed(true).is_empty(),
+    };
+    if !hold_over && !shown {
         return Gate::Hold;
     }
     asked(judged, judged.still_needed(proof))
