@@ -33,24 +33,38 @@ pub struct Pod<'a> {
     counters: BTreeMap<usize, Counter>,
 }
 
+/// What a scrape must have to say anything, where the metric has it at all.
+const REQUIRED: [Counter; 3] = [Counter::Total, Counter::Sum, Counter::SumSquares];
+
 /// Groups the series of a window.
 pub fn pods<'a>(window: &Window<'a>) -> Vec<Pod<'a>> {
     let mut alive: BTreeMap<(&str, &str), BTreeSet<i64>> = BTreeMap::new();
     let mut groups: BTreeMap<(Arm, &str, &str), Vec<usize>> = BTreeMap::new();
-    let mut totals: BTreeSet<(Arm, &str)> = BTreeSet::new();
+    let mut has: BTreeSet<(Counter, Arm, &str)> = BTreeSet::new();
     for (i, series) in window.series.iter().enumerate() {
         let (target, scrape) = (series.target.as_str(), series.scrape.as_str());
         alive.entry((target, scrape)).or_default().extend(series.samples.iter().map(|sample| sample.0));
         groups.entry((series.arm, target, scrape)).or_default().push(i);
-        if series.counter == Counter::Total {
-            totals.insert((series.arm, target));
+        if REQUIRED.contains(&series.counter) {
+            has.insert((series.counter, series.arm, target));
         }
     }
+    // A metric with scores has their sum on every pod: a count without it would look like scores of 0.
+    let asked: Vec<Counter> = REQUIRED
+        .into_iter()
+        .filter(|counter| *counter == Counter::Total || has.iter().any(|(one, _, _)| one == counter))
+        .collect();
     let pod = |((arm, target, scrape), members): ((Arm, &'a str, &'a str), Vec<usize>)| Pod {
         arm,
         target,
         scrape,
-        scrapes: scrapes(window, &members, totals.contains(&(arm, target))),
+        scrapes: {
+            // Failures may come from another port of the pod than the total.
+            let here = |counter: &Counter| members.iter().any(|i| window.series[*i].counter == *counter);
+            let elsewhere = |counter: &Counter| !here(counter) && has.contains(&(*counter, arm, target));
+            let needed: Vec<Counter> = asked.iter().copied().filter(|c| !elsewhere(c)).collect();
+            scrapes(window, &members, &needed)
+        },
         present: members.iter().flat_map(|i| window.series[*i].samples.iter().map(|s| s.0)).collect(),
         alive: alive.get(&(target, scrape)).cloned().unwrap_or_default(),
         counters: members.iter().map(|i| (*i, window.series[*i].counter)).collect(),
@@ -63,14 +77,17 @@ fn valid(value: f64) -> bool {
     value.is_finite() && value >= 0.0
 }
 
-fn scrapes(window: &Window<'_>, members: &[usize], pod_has_total: bool) -> Vec<Scrape> {
-    let is_total = |i: &usize| window.series[*i].counter == Counter::Total;
-    // Failures may come from another port of the pod than the total; without any total nothing can be compared.
-    let total_elsewhere = pod_has_total && !members.iter().any(is_total);
+/// Complete scrapes: with each of the counters that are `needed`, and without a sample that is none.
+fn scrapes(window: &Window<'_>, members: &[usize], needed: &[Counter]) -> Vec<Scrape> {
+    let mut broken: BTreeSet<i64> = BTreeSet::new();
     let mut by_time: BTreeMap<i64, BTreeMap<usize, f64>> = BTreeMap::new();
     for i in members {
-        for (at, value) in window.series[*i].samples.iter().filter(|sample| valid(sample.1)) {
-            by_time.entry(*at).or_default().insert(*i, *value);
+        for (at, value) in &window.series[*i].samples {
+            if valid(*value) {
+                by_time.entry(*at).or_default().insert(*i, *value);
+            } else {
+                broken.insert(*at);
+            }
         }
     }
     let memory = window.lookback.num_milliseconds();
@@ -80,7 +97,8 @@ fn scrapes(window: &Window<'_>, members: &[usize], pod_has_total: bool) -> Vec<S
         last_valid.extend(values.keys().map(|i| (*i, at)));
         // A counter that has been away for the whole lookback is gone, not late.
         let known_are_here = last_valid.values().all(|seen| *seen == at || *seen <= at - memory);
-        if known_are_here && (total_elsewhere || values.keys().any(is_total)) {
+        let has = |counter: &Counter| values.keys().any(|i| window.series[*i].counter == *counter);
+        if known_are_here && !broken.contains(&at) && needed.iter().all(has) {
             complete.push(Scrape { at, values });
         }
     }

@@ -105,6 +105,55 @@ fn the_whole_pod_waits_when_one_of_its_counters_is_missing() {
 }
 
 #[test]
+fn a_pod_that_is_gone_gains_nothing_more_and_keeps_what_it_had() {
+    let gone = candidate(Counter::Total, &[(0, 100.0), (10, 150.0), (20, 180.0)]);
+    let stays = series(
+        Arm::Candidate,
+        "c-2",
+        Counter::Total,
+        &[(0, 5.0), (10, 6.0), (20, 7.0), (30, 8.0), (40, 9.0)],
+    );
+    let gains = Scene::new(vec![steady(40), gone, stays]).candidate(40);
+    assert_eq!(gains, [(51.0, 0.0), (31.0, 0.0), (1.0, 0.0), (1.0, 0.0)]);
+}
+
+#[test]
+fn more_errors_than_requests_in_an_interval_are_taken_as_they_came() {
+    let total = candidate(Counter::Total, &[(0, 100.0), (10, 100.0), (20, 110.0)]);
+    let bad = candidate(Counter::Bad, &[(0, 5.0), (10, 8.0), (20, 8.0)]);
+    assert_eq!(Scene::new(vec![steady(20), total, bad]).candidate(20), [(0.0, 3.0), (10.0, 0.0)]);
+}
+
+/// One NaN observation makes a sum NaN for ever. A count without its sum would look like scores of 0.
+#[test]
+fn a_sum_that_stays_nan_takes_its_counts_with_it_however_long() {
+    let ticks = || (0..60i64).map(|k| 10 * k);
+    let count: Vec<(i64, f64)> = ticks().map(|t| (t, 10.0 * t as f64)).collect();
+    let from = |t: i64| if t < 50 { 8.0 * t as f64 } else { f64::NAN };
+    let sum: Vec<(i64, f64)> = ticks().map(|t| (t, from(t))).collect();
+    let scene = Scene::new(vec![candidate(Counter::Total, &count), candidate(Counter::Sum, &sum)]);
+    let looks = scene.read(&Cursor::start(at(0)), 590);
+    let (mut n, mut scores) = (0.0, 0.0);
+    for interval in &looks.intervals {
+        n += interval.candidate.n;
+        scores += interval.candidate.sum;
+    }
+    assert_eq!((n, scores), (400.0, 320.0), "what came before the NaN, and nothing after it");
+    // A pod without the sum that another has is no pod of zeros either.
+    let other = series(Arm::Stable, "s-1", Counter::Sum, &ticks().map(|t| (t, t as f64)).collect::<Vec<_>>());
+    let bare = Scene::new(vec![steady(590), other, candidate(Counter::Total, &count)]);
+    assert!(bare.candidate(590).iter().all(|gain| gain.0 == 0.0));
+    // Recreated, it counts again.
+    let mut again = scene;
+    let late = |t: i64, v: f64| if t < 300 { f64::NAN } else { v };
+    again.series[1] =
+        candidate(Counter::Sum, &ticks().map(|t| (t, late(t, 8.0 * (t - 300) as f64))).collect::<Vec<_>>());
+    let looks = again.read(&Cursor::start(at(0)), 590);
+    let last = &looks.intervals.last().unwrap().candidate;
+    assert_eq!((last.n, last.sum), (100.0, 80.0));
+}
+
+#[test]
 fn a_gap_of_both_arms_is_one_longer_interval() {
     let scene = Scene::new(vec![
         stable(&[(0, 100.0), (10, 110.0), (50, 150.0), (60, 160.0)]),

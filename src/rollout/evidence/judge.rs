@@ -179,6 +179,7 @@ fn read(
             }
         }
     }
+    without_sums(d, metric, &mut series);
     let interval = Duration::milliseconds(found.interval_ms);
     let scrape = questions::scrape(found);
     let started: BTreeMap<String, DateTime<Utc>> = found
@@ -209,6 +210,16 @@ fn read(
     let looks =
         if kind == Kind::Value { value::readings(cursor, &window) } else { intervals(cursor, &window) };
     (looks, None)
+}
+
+/// An arm whose scores have no sum has no evidence at all: its counts alone would look like scores of 0.
+fn without_sums(d: &Draft<'_>, metric: &MetricEvidence, series: &mut Vec<RawSeries>) {
+    let sums = [questions::Field::Sum, questions::Field::SumSquares];
+    let given =
+        d.obs.answers.given.iter().filter(|(q, _)| q.metric == metric.name && sums.contains(&q.field));
+    for (question, _) in given.filter(|(_, answer)| *answer == Answer::NoData) {
+        series.retain(|one| one.arm != question.arm);
+    }
 }
 
 /// The condition, and the policy for long silence of all sources.

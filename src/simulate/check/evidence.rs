@@ -68,6 +68,8 @@ fn evidence(checks: &mut Checks, world: &World, pass: &Pass, entry: &HistoryEntr
 }
 
 fn rises(series: &crate::analysis::RawSeries) -> bool {
-    let (first, last) = (series.samples.first(), series.samples.last());
+    let mut numbers = series.samples.iter().filter(|(_, value)| value.is_finite());
+    let first = numbers.next();
+    let last = numbers.next_back();
     first.zip(last).is_some_and(|(a, b)| b.1 > a.1)
 }
