@@ -63,6 +63,7 @@
 //! | [`analysis`] | numbers: from raw counter samples to a verdict that stays valid at every look |
 //! | [`rollout`] | the state machine: one file for each phase, and what phases share |
 //! | `simulate` | a world in memory in which scripts run the state machine |
+//! | [`synthetic`] | arms drawn at random, for `understudy simulate`: what settings are worth before real requests are spent on them |
 //! | [`measure`] | I/O: Prometheus |
 //! | [`cluster`] | I/O: the only module that talks to the API server |
 //! | [`controller`] | thin shells around `decide` |
@@ -110,6 +111,7 @@ pub mod registry;
 pub mod rollout;
 pub mod serve;
 pub mod simulate;
+pub mod synthetic;
 pub mod telemetry;
 pub mod traffic;
 pub mod workload;

@@ -33,6 +33,14 @@ enum Command {
     /// Judge a recorded trace: what a rollout would have decided, look by look.
     #[command(after_long_help = cli::judge::settings_help(), after_help = "`understudy judge --help` lists the settings and the columns.")]
     Judge(cli::judge::JudgeArgs),
+    /// Run a ModelRollout many times against synthetic arms: how often it is rolled back, and how fast.
+    ///
+    /// Say what the stable version and the candidate are like, and see what the manifest's steps, limits and deadlines make of
+    /// it: how often a candidate that is as good is taken back all the same, how long a worse one is served, how long a
+    /// good one takes to its promotion. The tests and the rules are those of the controller. Pods are ready at once, every
+    /// scrape comes, and nobody edits the route.
+    #[command(after_long_help = cli::simulate::EXAMPLES, after_help = "`understudy simulate --help` explains the arms and shows examples.")]
+    Simulate(cli::simulate::SimulateArgs),
     /// Print the version of this program.
     Version,
 }
@@ -43,6 +51,9 @@ fn main() -> std::process::ExitCode {
         Command::Crds => cli::crds::all().map_err(|e| e.to_string()).and_then(|text| print(&text)),
         Command::Judge(args) => {
             cli::judge::run(&args).map_err(|e| e.to_string()).and_then(|text| print(&text))
+        }
+        Command::Simulate(args) => {
+            cli::simulate::run(&args).map_err(|e| e.to_string()).and_then(|text| print(&text))
         }
         Command::Version => print(&format!("understudy {}\n", env!("CARGO_PKG_VERSION"))),
     };

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules that decide. They get the time and the world as values.
-const PURE: [&str; 7] = ["api", "registry", "analysis", "workload", "traffic", "rollout", "simulate"];
+const PURE: [&str; 8] =
+    ["api", "registry", "analysis", "workload", "traffic", "rollout", "simulate", "synthetic"];
 
 /// Words that stand for I/O, a runtime or a clock.
 const FORBIDDEN: [&str; 14] = [
@@ -25,13 +26,14 @@ const FORBIDDEN: [&str; 14] = [
 ];
 
 /// Which modules each module may use. What is not listed here may use everything.
-const ARROWS: [(&str, &[&str]); 7] = [
+const ARROWS: [(&str, &[&str]); 8] = [
     ("api", &["api"]),
     ("analysis", &["analysis"]),
     ("registry", &["registry", "api"]),
     ("workload", &["workload", "api"]),
     ("traffic", &["traffic", "workload", "api"]),
     ("rollout", &["rollout", "analysis", "registry", "workload", "traffic", "api"]),
+    ("synthetic", &["synthetic", "rollout", "analysis", "api"]),
     ("measure", &["measure", "analysis"]),
 ];
 

@@ -9,6 +9,7 @@
 
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, StudentsT};
+use statrs::function::beta::ln_beta;
 
 use super::interval::Counts;
 use super::ledger::Side;
@@ -79,16 +80,49 @@ impl PairedT {
         let q1 = (self.q - self.b * self.b * shrink).max(TINY);
         let two_sided = -0.5 * (t2 * self.a).ln_1p() + 0.5 * k * (self.q.ln() - q1.ln());
         let scale = (q1 / k * shrink).sqrt();
-        two_sided + (2.0 * student_t_cdf(k, self.b * shrink / scale).max(TINY)).ln()
+        two_sided + std::f64::consts::LN_2 + ln_student_t_cdf(k, self.b * shrink / scale)
     }
 }
 
-/// Cumulative distribution of Student's t with `k` degrees of freedom.
-fn student_t_cdf(k: f64, z: f64) -> f64 {
-    let Ok(t) = StudentsT::new(0.0, 1.0, k) else {
-        return 0.5;
-    };
-    t.cdf(z)
+/// Below this the distribution itself is about to underflow.
+const FAR: f64 = 1e-250;
+
+/// Logarithm of the cumulative distribution of Student's t with `k` degrees of freedom. It must not be cut off where the
+/// distribution underflows: a candidate that is clearly better goes far into that tail, and the two-sided part of the
+/// evidence grows with it. Only their sum says that nothing is wrong.
+fn ln_student_t_cdf(k: f64, z: f64) -> f64 {
+    let near = StudentsT::new(0.0, 1.0, k).map_or(0.5, |t| t.cdf(z));
+    if near > FAR || z >= 0.0 { near.max(TINY).ln() } else { ln_tail(k, z) }
+}
+
+/// The same by the continued fraction of the incomplete beta function, in logarithms: T(z) = I_x(k/2, 1/2) / 2 with
+/// x = k / (k + z^2), for z far below 0.
+fn ln_tail(k: f64, z: f64) -> f64 {
+    let (a, b, x) = (k / 2.0, 0.5, k / (k + z * z));
+    let front = a * x.ln() + b * (z * z / (k + z * z)).ln() - a.ln() - ln_beta(a, b);
+    front + fraction(a, b, x).ln() - std::f64::consts::LN_2
+}
+
+/// Lentz's evaluation; it converges fast where x < (a + 1) / (a + b + 2), which the far tail is.
+fn fraction(a: f64, b: f64, x: f64) -> f64 {
+    let whole = |v: f64| if v.abs() < TINY { TINY } else { v };
+    let (mut c, mut d) = (1.0, 1.0 / whole(1.0 - (a + b) * x / (a + 1.0)));
+    let mut value = d;
+    for m in 1..500 {
+        let m = f64::from(m);
+        let even = m * (b - m) * x / ((a + 2.0 * m - 1.0) * (a + 2.0 * m));
+        let odd = -(a + m) * (a + b + m) * x / ((a + 2.0 * m) * (a + 2.0 * m + 1.0));
+        let before = value;
+        for term in [even, odd] {
+            d = 1.0 / whole(1.0 + term * d);
+            c = whole(1.0 + term / c);
+            value *= d * c;
+        }
+        if (value / before - 1.0).abs() < 1e-14 {
+            break;
+        }
+    }
+    value
 }
 
 #[cfg(test)]
@@ -99,8 +133,35 @@ mod tests {
     #[test]
     fn the_distribution_is_right_far_into_both_tails() {
         for (k, z, want) in STUDENT {
-            let got = student_t_cdf(k, z);
-            assert!((got.ln() - f64::ln(want)).abs() < 1e-10, "k {k} z {z}: {got} for {want}");
+            let got = ln_student_t_cdf(k, z);
+            assert!((got - f64::ln(want)).abs() < 1e-10, "k {k} z {z}: {got} for {want}");
+        }
+    }
+
+    #[test]
+    fn the_far_tail_goes_on_where_the_distribution_underflows() {
+        for (k, z, want) in STUDENT.into_iter().filter(|(_, z, _)| *z < -4.0) {
+            let got = ln_tail(k, z);
+            assert!((got - f64::ln(want)).abs() < 1e-9, "k {k} z {z}: {got} for {want}");
+        }
+        let (at, beyond) = (ln_student_t_cdf(3000.0, -38.0), ln_student_t_cdf(3000.0, -80.0));
+        assert!(beyond < at - 1000.0 && beyond.is_finite(), "{at} {beyond}");
+    }
+
+    /// Found by `understudy simulate`: where the tail was cut off, every healthy candidate was rolled back within a day.
+    #[test]
+    fn a_clearly_better_candidate_never_becomes_worse_by_more_data() {
+        let looks =
+            super::super::budget::PlannedLooks { shadow: 0, canary: 9000, watch: 0, paired_watch: true };
+        let claim = super::super::budget::Claim { weight: 1.0, ratio: false, observe_only: false };
+        let budget = super::super::budget::split(0.01, looks, &[claim])[0];
+        let plan = MetricPlan::new("score", "v2", super::super::Kind::MeanSumCount, budget);
+        let mut bad = PairedT::new(Side::Bad);
+        let counts = |n: f64, mean: f64| Counts { n, sum: n * mean, ..Counts::default() };
+        for i in 0..6000 {
+            let noise = if i % 2 == 0 { 0.022 } else { -0.022 };
+            bad.update(&plan, plan.worse, &counts(3000.0, 0.9), &counts(30.0, 0.9 + noise));
+            assert!(bad.log_e() < 1.0, "after {i}: {}", bad.log_e());
         }
     }
 

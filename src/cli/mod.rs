@@ -4,3 +4,4 @@ pub mod config;
 pub mod controller;
 pub mod crds;
 pub mod judge;
+pub mod simulate;

@@ -4,4 +4,5 @@ mod golden;
 mod looks;
 mod samples;
 mod simulation;
+mod studies;
 mod values;
