@@ -40,7 +40,7 @@ enum Command {
     /// good one takes to its promotion. The tests and the rules are those of the controller. Pods are ready at once, every
     /// scrape comes, and nobody edits the route.
     #[command(after_long_help = cli::simulate::EXAMPLES, after_help = "`understudy simulate --help` explains the arms and shows examples.")]
-    Simulate(cli::simulate::SimulateArgs),
+    Simulate(Box<cli::simulate::SimulateArgs>),
     /// Print the version of this program.
     Version,
 }

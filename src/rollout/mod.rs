@@ -38,7 +38,7 @@ pub mod world;
 
 pub use check::{Violation, check, may_follow};
 pub use decide::decide;
-pub use evidence::{Judged, counts, metric_plans, on_breach, tail_ms};
+pub use evidence::{Judged, Past, counts, metric_plans, on_breach, tail_ms};
 pub use observed::Observed;
 pub use pace::OwnWrites;
 pub use phases::gate;

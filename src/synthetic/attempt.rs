@@ -7,15 +7,13 @@ use chrono::{DateTime, Duration, Utc};
 use crate::analysis::{
     BreachKind, Cursor, Discard, Interval, Looks, MetricPlan, MetricState, Span, Stage, sample, step,
 };
-use crate::api::{HoldOrRollback, RequireProof, RollbackOrHold};
+use crate::api::{HoldOrRollback, Metric, RequireProof, RollbackOrHold};
 use crate::rollout::gate::{self, Gate};
-use crate::rollout::{self, Judged};
+use crate::rollout::questions::{BURSTS, HISTORY};
+use crate::rollout::{self, Judged, Past};
 
 use super::draw::Draw;
 use super::study::{Study, origin};
-
-/// Length of stable's history, as the controller has it.
-const HISTORY: f64 = 3600.0;
 
 /// How an attempt ended.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -121,11 +119,7 @@ pub(super) struct Attempt<'a> {
 impl<'a> Attempt<'a> {
     pub(super) fn new(study: &'a Study, mut draw: Draw) -> Self {
         let spec = &study.spec;
-        let mut histories = BTreeMap::new();
-        for (metric, laws) in spec.analysis.metrics.iter().zip(&study.laws) {
-            let n = draw.requests(study.traffic.requests_per_second * HISTORY);
-            histories.insert(metric.name.clone(), draw.gains(laws, 0.0, false, n, 0).0);
-        }
+        let histories = past(study, &mut draw);
         let metrics = rollout::metric_plans(spec, &spec.version, study.interval, origin(), &histories);
         let tail = Duration::milliseconds(rollout::tail_ms(&spec.analysis.metrics, &histories));
         let first = if spec.strategy.shadow.is_some() { Place::Shadow } else { Place::Canary(0) };
@@ -369,6 +363,30 @@ impl<'a> Attempt<'a> {
             *state = state.begin_step(now);
         }
     }
+}
+
+/// Stable before the attempt, by metric, read as the controller reads it.
+fn past(study: &Study, draw: &mut Draw) -> BTreeMap<String, Past> {
+    let (interval, traffic) = (study.interval.num_milliseconds(), &study.traffic);
+    let mean = traffic.requests_per_second * interval as f64 / 1000.0;
+    let looks = BURSTS.num_milliseconds() / interval;
+    let metrics = study.spec.analysis.metrics.iter().zip(&study.laws);
+    let one = |(metric, laws): (&Metric, _)| {
+        let mut past = Past { seconds: HISTORY.num_seconds() as f64, ..Past::default() };
+        for before in (1..=looks).rev().map(|k| k * interval) {
+            let n = draw.requests(mean);
+            let turn = -(before as f64) / traffic.drift_period.num_milliseconds() as f64;
+            let (stable, _) = draw.gains(laws, turn, false, n, 0);
+            if before <= HISTORY.num_milliseconds() {
+                past.hour.add(&stable);
+            }
+            if n > 0 {
+                past.looks.push(stable);
+            }
+        }
+        (metric.name.clone(), past)
+    };
+    metrics.map(one).collect()
 }
 
 fn by(kind: BreachKind) -> By {

@@ -51,7 +51,7 @@ impl Draw {
     /// say, and not as stable.
     pub fn gains(&mut self, laws: &Laws, turn: f64, bad: bool, n_b: u64, n_c: u64) -> (Counts, Counts) {
         let phases = laws.stable.len();
-        let phase = ((self.offset + turn).fract() * phases as f64) as usize % phases;
+        let phase = ((self.offset + turn).rem_euclid(1.0) * phases as f64) as usize % phases;
         let candidate = if bad { &laws.candidate } else { &laws.stable };
         let stable = laws.stable[phase].draw(n_b, &mut self.rng);
         (stable, candidate[phase].draw(n_c, &mut self.rng))

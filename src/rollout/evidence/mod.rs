@@ -8,6 +8,7 @@ mod signals;
 mod spans;
 mod start;
 
+pub use history::Past;
 pub use judge::{Judged, candidate_endpoints, counts, judge};
 pub use signals::{Signal, on_breach, signals};
 pub use spans::{discard, foreign_begin, foreign_end, foreign_move, prune, remember_pods, warm_up};
