@@ -44,6 +44,8 @@ pub enum By {
     CoarseGuard,
     /// The coarse guard without a baseline.
     AbsoluteGuard,
+    /// A value beyond its fixed limit.
+    Range,
     /// `onEvidence: Rollback`.
     EvidenceDeadline,
     /// `noData.then: Rollback`.
@@ -393,6 +395,7 @@ fn by(kind: BreachKind) -> By {
     match kind {
         BreachKind::Limit => By::Limit,
         BreachKind::CoarseGuard => By::CoarseGuard,
+        BreachKind::Range => By::Range,
         BreachKind::AbsoluteGuard | BreachKind::AbsoluteGuardControlThin => By::AbsoluteGuard,
     }
 }

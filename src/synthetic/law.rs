@@ -69,6 +69,8 @@ impl Law {
                 Law::Buckets(latency(&bounds))
             }
             Kind::MeanPassFail => Law::PassFail(mean),
+            // Left out of studies: what an expression of the user's gives cannot be drawn.
+            Kind::Value => Law::PassFail(0.0),
             Kind::MeanHistogram | Kind::MeanSumSquares | Kind::MeanSumCount => Law::Scores(beta(mean)),
         }
     }

@@ -184,6 +184,7 @@ impl Report {
             "detection": quantiles(self.detection),
             "promotion": quantiles(self.promotion),
             "rolledBackBy": deciders.collect::<Vec<_>>(),
+            "leftOut": study.left_out(),
             "looks": self.looks,
         })
     }
@@ -213,6 +214,10 @@ fn heading(study: &Study, runs: usize) -> String {
         let period = in_words(traffic.drift_period);
         let _ = writeln!(out, "drift       both arms to {} times that and back in {period}", traffic.drift);
     }
+    if !study.left_out().is_empty() {
+        let names = study.left_out().join(", ");
+        let _ = writeln!(out, "left out    {names}: what an expression (kind value) gives cannot be drawn");
+    }
     out.push('\n');
     out
 }
@@ -236,6 +241,7 @@ fn decider(end: &End) -> String {
         By::Limit => "against its limit",
         By::CoarseGuard => "coarse guard against stable",
         By::AbsoluteGuard => "coarse guard without a baseline",
+        By::Range => "beyond its fixed limit",
         By::EvidenceDeadline => "the evidence did not come in time",
         By::NoEvidence => "no evidence for long",
     };

@@ -77,6 +77,7 @@ pub struct Study {
     pub(super) interval: Duration,
     pub(super) laws: Vec<Laws>,
     kinds: Vec<Kind>,
+    left_out: Vec<String>,
 }
 
 impl Study {
@@ -84,14 +85,17 @@ impl Study {
     ///
     /// # Errors
     /// When nothing could be decided, or a number is out of range.
-    pub fn new(spec: ModelRolloutSpec, traffic: Traffic, seed: u64) -> Result<Self, StudyError> {
+    pub fn new(mut spec: ModelRolloutSpec, traffic: Traffic, seed: u64) -> Result<Self, StudyError> {
+        let (values, metrics) = spec.analysis.metrics.into_iter().partition(|m| m.value.is_some());
+        spec.analysis.metrics = metrics;
+        let left_out = |values: Vec<Metric>| values.into_iter().map(|m| m.name).collect();
         check(&spec, &traffic)?;
         let interval = Duration::milliseconds(spec.analysis.interval.get().num_milliseconds().max(1000));
         let plans = rollout::metric_plans(&spec, &spec.version, interval, origin(), &Default::default());
         let laws =
             plans.iter().zip(&spec.analysis.metrics).map(|((plan, _), m)| laws(plan, m, &traffic)).collect();
         let kinds = plans.iter().map(|(plan, _)| plan.kind).collect();
-        Ok(Self { spec, traffic, seed, interval, laws, kinds })
+        Ok(Self { spec, traffic, seed, interval, laws, kinds, left_out: left_out(values) })
     }
 
     /// One attempt from its first request to its end.
@@ -117,6 +121,11 @@ impl Study {
     /// How often is looked.
     pub fn interval(&self) -> Duration {
         self.interval
+    }
+
+    /// Metrics of kind `value`: what an expression gives cannot be drawn, so they are not studied.
+    pub fn left_out(&self) -> &[String] {
+        &self.left_out
     }
 
     /// The candidate is as stable in everything that a metric of the rollout sees.
