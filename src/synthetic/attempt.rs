@@ -4,80 +4,15 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Duration, Utc};
 
-use crate::analysis::{
-    BreachKind, Cursor, Discard, Interval, Looks, MetricPlan, MetricState, Span, Stage, sample, step,
-};
+use crate::analysis::{Cursor, Discard, Interval, Looks, MetricPlan, MetricState, Span, Stage, sample, step};
 use crate::api::{HoldOrRollback, Metric, RequireProof, RollbackOrHold};
 use crate::rollout::gate::{self, Gate};
 use crate::rollout::questions::{BURSTS, HISTORY};
 use crate::rollout::{self, Judged, Past};
 
 use super::draw::Draw;
+use super::outcome::{By, Clock, End, Run};
 use super::study::{Study, origin};
-
-/// How an attempt ended.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum End {
-    /// Traffic was brought back.
-    RolledBack {
-        /// In which stage.
-        stage: Stage,
-        /// The metric, where it was one.
-        metric: Option<String>,
-        /// What decided.
-        by: By,
-    },
-    /// Promoted, and the watch ended clean.
-    Active,
-    /// Promoted, and the watch has not ended.
-    Watched,
-    /// Not promoted in all that time. True: a breach or a deadline holds it until a person decides.
-    Undecided(bool),
-}
-
-/// What brought traffic back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum By {
-    /// The metric's own test against its limit.
-    Limit,
-    /// The coarse guard against stable.
-    CoarseGuard,
-    /// The coarse guard without a baseline.
-    AbsoluteGuard,
-    /// A value beyond its fixed limit.
-    Range,
-    /// `onEvidence: Rollback`.
-    EvidenceDeadline,
-    /// `noData.then: Rollback`.
-    NoEvidence,
-}
-
-/// Times and requests since the candidate is what its settings say (its first request, or the onset).
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Clock {
-    /// From then to the decision.
-    pub time: Duration,
-    /// The candidate's requests in that time.
-    pub requests: f64,
-    /// Its requests up to the end of the look that decided: what the test needed, without what came while the samples were on
-    /// their way and without warm-ups.
-    pub judged: f64,
-}
-
-/// What became of an attempt.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Run {
-    /// How it ended.
-    pub end: End,
-    /// Looks until then.
-    pub looks: u32,
-    /// Until it was taken back, when it was.
-    pub detection: Option<Clock>,
-    /// From the first request to the promotion, when there was one.
-    pub promotion: Option<Clock>,
-    /// The candidate was taken back before it was what its settings say.
-    pub too_early: bool,
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
@@ -274,7 +209,7 @@ impl<'a> Attempt<'a> {
                 let metric = &self.study.spec.analysis.metrics[i];
                 match rollout::on_breach(Some(metric.on_breach), self.study.spec.on_breach) {
                     RollbackOrHold::Rollback => {
-                        let by = by(breach.by);
+                        let by = By::from(breach.by);
                         end.get_or_insert(End::RolledBack { stage, metric: Some(metric.name.clone()), by });
                     }
                     RollbackOrHold::Hold => self.held_up = true,
@@ -389,13 +324,4 @@ fn past(study: &Study, draw: &mut Draw) -> BTreeMap<String, Past> {
         (metric.name.clone(), past)
     };
     metrics.map(one).collect()
-}
-
-fn by(kind: BreachKind) -> By {
-    match kind {
-        BreachKind::Limit => By::Limit,
-        BreachKind::CoarseGuard => By::CoarseGuard,
-        BreachKind::Range => By::Range,
-        BreachKind::AbsoluteGuard | BreachKind::AbsoluteGuardControlThin => By::AbsoluteGuard,
-    }
 }

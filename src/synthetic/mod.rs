@@ -14,12 +14,13 @@ mod attempt;
 mod draw;
 mod law;
 mod manifest;
+mod outcome;
 mod report;
 mod study;
 
 pub use arms::{Arm, ArmError, ArmSettings, Factor, duration};
-pub use attempt::{By, Clock, End, Run};
 pub use law::BUCKETS;
 pub use manifest::{ManifestError, rollout};
+pub use outcome::{By, Clock, End, Run};
 pub use report::{Quantiles, Report, share_interval};
 pub use study::{Study, StudyError, Traffic};

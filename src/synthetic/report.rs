@@ -10,7 +10,7 @@ use crate::analysis::Stage;
 use crate::analysis::verdict::group;
 use crate::api::duration::in_words;
 
-use super::attempt::{By, Clock, End, Run};
+use super::outcome::{By, Clock, End, Run};
 use super::study::Study;
 
 /// Median and 90 % quantile of a time and of the candidate's requests in it.

@@ -7,9 +7,10 @@ use crate::api::{Metric, ModelRolloutSpec};
 use crate::rollout;
 
 use super::arms::Arm;
-use super::attempt::{Attempt, Run};
+use super::attempt::Attempt;
 use super::draw::{Draw, Laws};
 use super::law::{BUCKETS, Law};
+use super::outcome::Run;
 
 /// Into how many parts a period of the drift is cut.
 const PHASES: usize = 48;
