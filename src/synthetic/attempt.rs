@@ -248,7 +248,8 @@ impl<'a> Attempt<'a> {
                 let last = i + 1 >= steps.len();
                 let proof = last || strategy.require_proof == RequireProof::EveryStep;
                 let next = if last { Place::Watch } else { Place::Canary(i + 1) };
-                (gate::step(self.held >= steps[i].hold.get(), proof, judged), Some(next))
+                let over = self.held >= steps[i].hold.get();
+                (gate::step(over, strategy.advance, proof, judged), Some(next))
             }
             (Place::Watch, _) if strategy.watch.duration.get().is_zero() => (Gate::Open, None),
             (Place::Watch, _) => {
