@@ -8,8 +8,8 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use understudy::analysis::{Arm, Bound, Counter};
 use understudy::measure::{
-    ArmMatcher, Arms, ErrorClass, Limits, MetricError, MetricSelectors, Prometheus, Query, Reading, Recorded,
-    Server, Source, SourceError, Sources, read,
+    ArmMatcher, Arms, ErrorClass, Limits, MetricError, MetricSelectors, Part, Prometheus, Query, Reading,
+    Recorded, Server, Source, SourceError, Sources, read, scope_expression,
 };
 use wiremock::matchers::{body_string_contains, header, method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
@@ -164,6 +164,28 @@ fn a_ca_file_of_no_use_is_refused_at_the_start() {
     std::fs::write(&empty, CA).unwrap();
     assert!(of("https://prometheus", &empty).is_ok());
     std::fs::remove_file(&empty).unwrap();
+}
+
+#[tokio::test]
+async fn an_expression_is_evaluated_once_for_each_interval() {
+    let server = MockServer::start().await;
+    // (avg(d{pod="m-a-1"}))[60000ms:10000ms]
+    let asked = "query=%28avg%28d%7Bpod%3D%22m-a-1%22%7D%29%29%5B60000ms%3A10000ms%5D";
+    let values = json!([[1_700_000_010, "0.5"], [1_700_000_020, "NaN"]]);
+    Mock::given(method("POST"))
+        .and(path("/api/v1/query"))
+        .and(body_string_contains(asked))
+        .respond_with(matrix(json!([{"metric": {}, "values": values}])))
+        .expect(1)
+        .mount(&server)
+        .await;
+    let arm = ArmMatcher::Pods { label: "pod".into(), names: vec!["m-a-1".into()] };
+    let scoped = scope_expression("avg(d)", &arm, &[]).unwrap();
+    let query = Query { selector: scoped.selector, step: Some(chrono::Duration::seconds(10)), ..query() };
+    let Reading::Series(found) = source(&server.uri()).read(&query).await else { panic!("no series") };
+    let raw = understudy::measure::metric::raw(Arm::Candidate, &arm, Part::Value, found[0].clone());
+    assert_eq!((raw.len(), raw[0].counter), (1, Counter::Value));
+    assert_eq!(raw[0].samples[0], (1_700_000_010_000, 0.5));
 }
 
 #[tokio::test]

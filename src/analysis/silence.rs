@@ -13,6 +13,15 @@ const PREDICTED: f64 = 30.0;
 /// Counted below this share of the prediction is silence.
 const SHARE: f64 = 0.1;
 
+/// Looks that a share must have been missed by far.
+const KEPT: u32 = 10;
+
+/// Requests of stable, and requests predicted, in those looks, below which chance could explain it.
+const SURE: f64 = 100.0;
+
+/// Counted below this share of the prediction, the route does not lead where it says.
+const HALF: f64 = 0.5;
+
 /// The last looks of the present step in which stable was scraped. Starts again with every weight change, because the
 /// prediction is about one weight.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -31,9 +40,23 @@ impl Recent {
     /// Remembers one interval of `looks` grid steps.
     pub fn push(&mut self, looks: u32, stable: f64, candidate: f64) {
         self.0.push(RecentLook { looks, stable, candidate });
-        while self.0.len() > 1 && self.0[1..].iter().map(|look| look.looks).sum::<u32>() >= LOOKS {
+        while self.0.len() > 1 && self.0[1..].iter().map(|look| look.looks).sum::<u32>() >= KEPT {
             self.0.remove(0);
         }
+    }
+
+    /// Looks, requests of stable and of the candidate in the fewest last intervals that make up so many looks.
+    fn last(&self, wanted: u32) -> (u32, f64, f64) {
+        let (mut looks, mut stable, mut candidate) = (0, 0.0, 0.0);
+        for one in self.0.iter().rev() {
+            if looks >= wanted {
+                break;
+            }
+            looks += one.looks;
+            stable += one.stable;
+            candidate += one.candidate;
+        }
+        (looks, stable, candidate)
     }
 }
 
@@ -62,9 +85,7 @@ pub struct Shortfall {
 /// Judges the last four looks. `per_stable` is the candidate's requests per stable request that the route gives: 5/95 at
 /// weight 5, 1.0 for a full mirror. Call it only while the candidate has ready endpoints and a share above 0.
 pub fn judge(recent: &Recent, per_stable: f64, gateway_side: bool) -> Silence {
-    let looks: u32 = recent.0.iter().map(|look| look.looks).sum();
-    let stable: f64 = recent.0.iter().map(|look| look.stable).sum();
-    let counted: f64 = recent.0.iter().map(|look| look.candidate).sum();
+    let (looks, stable, counted) = recent.last(LOOKS);
     let predicted = stable * per_stable;
     if looks < LOOKS || predicted < PREDICTED {
         return if counted > 0.0 { Silence::Speaking } else { Silence::Unknown };
@@ -75,6 +96,18 @@ pub fn judge(recent: &Recent, per_stable: f64, gateway_side: bool) -> Silence {
         (true, true) => Silence::Silent(shortfall),
         (true, false) => Silence::Unconfirmed(shortfall),
     }
+}
+
+/// The candidate finishes requests, but over ten looks fewer than half of what its share predicts: the route leads elsewhere.
+/// As the gateway counts; at the pods stable may get traffic by other ways.
+pub fn short(recent: &Recent, per_stable: f64) -> Option<Shortfall> {
+    let (looks, stable, counted) = recent.last(KEPT);
+    let predicted = stable * per_stable;
+    let known = looks >= KEPT && stable >= SURE && predicted >= SURE;
+    // Over by now is over.
+    let (_, of_late, counted_of_late) = recent.last(LOOKS);
+    let still = counted_of_late < HALF * of_late * per_stable;
+    (known && still && counted < HALF * predicted).then_some(Shortfall { predicted, counted })
 }
 
 #[cfg(test)]
@@ -94,6 +127,17 @@ mod tests {
         assert_eq!(judge(&looks(&[0.0; 3]), 0.05, true), Silence::Unknown);
         let found = Silence::Silent(Shortfall { predicted: 200.0, counted: 0.0 });
         assert_eq!(judge(&looks(&[50.0, 0.0, 0.0, 0.0, 0.0]), 0.05, true), found);
+    }
+
+    #[test]
+    fn ten_looks_below_half_of_the_share_are_a_route_that_leads_elsewhere() {
+        assert_eq!(short(&looks(&[24.0; 10]), 0.05), Some(Shortfall { predicted: 500.0, counted: 240.0 }));
+        assert_eq!(short(&looks(&[24.0; 9]), 0.05), None, "not yet");
+        assert_eq!(short(&looks(&[25.0; 10]), 0.05), None, "half is enough");
+        assert_eq!(short(&looks(&[24.0, 24.0, 24.0, 24.0, 24.0, 24.0, 24.0, 50.0, 50.0, 50.0]), 0.05), None);
+        let over = [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 25.0, 25.0, 25.0, 25.0];
+        assert_eq!(short(&looks(&over), 0.05), None, "the last looks are as they should be");
+        assert_eq!(short(&looks(&[0.0; 10]), 0.005), None, "50 predicted are too few to tell");
     }
 
     #[test]

@@ -192,6 +192,7 @@ fn behave(world: &mut World, version: &str, word: &str, n: f64) {
         "slow" => b.slow = n,
         "score" => b.score = n,
         "silent" => b.silent = true,
+        "unfinished" => b.unfinished = n,
         "crashing" => b.crashing = true,
         "never-ready" => b.never_ready = true,
         "start" => b.start = n as i64,

@@ -183,6 +183,12 @@ fn serve(world: &mut World, service: &str, pod: &Pod, n: u64, way: Way) {
     if behaviour.silent {
         return;
     }
+    let lost = if behaviour.unfinished > 0.0 {
+        shares.whole(key("lost"), n as f64 * behaviour.unfinished)
+    } else {
+        0
+    };
+    let n = n - lost.min(n);
     let counted =
         super::prometheus::Counted { total: n, bad: bad.min(n), slow: slow.min(n), good: good.min(n) };
     world.prometheus.count(&pod.name, counted);

@@ -29,6 +29,8 @@ pub struct Behaviour {
     pub score: f64,
     /// It accepts requests and finishes none.
     pub silent: bool,
+    /// Share of the requests that reach it and are never finished.
+    pub unfinished: f64,
     /// Its container ends with an error every few seconds.
     pub crashing: bool,
     /// Its pods never become ready.
@@ -46,6 +48,7 @@ impl Default for Behaviour {
             slow: 0.0,
             score: 0.95,
             silent: false,
+            unfinished: 0.0,
             crashing: false,
             never_ready: false,
             start: 3,

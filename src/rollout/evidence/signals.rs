@@ -28,7 +28,11 @@ pub struct Signal {
 /// stable that the route gives; 0 while it gives none.
 pub fn signals(d: &Draft<'_>, judged: &Judged, per_stable: f64) -> Vec<Signal> {
     let mut all: Vec<Signal> = judged.verdicts.iter().filter_map(|v| breach(d, v)).collect();
-    all.extend(silent(d, judged, per_stable));
+    let silent = silent(d, judged, per_stable);
+    if silent.is_none() {
+        all.extend(short(d, judged, per_stable));
+    }
+    all.extend(silent);
     all.extend(crashing(d));
     all.extend(not_ready(d));
     all.sort_by_key(|s| s.then == RollbackOrHold::Hold);
@@ -121,6 +125,26 @@ fn silent(d: &Draft<'_>, judged: &Judged, per_stable: f64) -> Option<Signal> {
         }
     }
     unconfirmed
+}
+
+/// The gateway gives the candidate far less than its share: what is compared is not what was decided, so it holds.
+fn short(d: &Draft<'_>, judged: &Judged, per_stable: f64) -> Option<Signal> {
+    if per_stable <= 0.0 || judged.missing_source() {
+        return None;
+    }
+    let mut at_gateway = judged.states.iter().filter(|(plan, _)| {
+        metric_of(d, &plan.name).is_some_and(|m| {
+            (m.ratio.is_some() || m.latency.is_some() || m.slo.is_some()) && questions::gateway(&m).is_some()
+        })
+    });
+    let (plan, found) =
+        at_gateway.find_map(|(plan, state)| Some((plan, silence::short(&state.recent, per_stable)?)))?;
+    let message = format!(
+        "{}: the gateway gave the candidate {:.0} requests in the last ten looks, where its share predicts {:.0}; look for what \
+         else routes them",
+        plan.name, found.counted, found.predicted
+    );
+    Some(Signal { reason: "ShareNotMet", message, at: d.now(), then: RollbackOrHold::Hold })
 }
 
 fn exits(d: &Draft<'_>, slot: Slot, hash: Option<&str>) -> Vec<Exit> {
