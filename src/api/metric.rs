@@ -160,6 +160,9 @@ pub struct Latency {
     #[schemars(length(min = 1, max = 1024))]
     #[x_kube(validation = metric::no_summary())]
     pub histogram: String,
+    /// It is a native histogram: its bounds are the powers of 2 and one between each two, as far as its schema has them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub native: bool,
 }
 
 /// Mean of a score between 0 and 1.

@@ -15,6 +15,9 @@ pub struct Slo {
     #[schemars(length(min = 1, max = 1024))]
     #[x_kube(validation = metric::no_summary())]
     pub histogram: String,
+    /// It is a native histogram: its bounds are the powers of 2 and one between each two, as far as its schema has them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub native: bool,
     /// The bound, which must be the edge of one of the histogram's buckets: `500ms`. What is slower counts as bad.
     pub bound: Span,
     /// What the histogram is counted in.
@@ -117,7 +120,7 @@ mod tests {
 
     #[test]
     fn a_bound_is_compared_in_the_unit_of_the_histogram() {
-        let slo = |bound: &str, unit| Slo { histogram: "h".into(), bound: bound.into(), unit };
+        let slo = |bound: &str, unit| Slo { histogram: "h".into(), native: false, bound: bound.into(), unit };
         assert_eq!(slo("25ms", Unit::Seconds).edge(), 0.025);
         assert_eq!(slo("2s500ms", Unit::Seconds).edge(), 2.5);
         assert_eq!(slo("500ms", Unit::Milliseconds).edge(), 500.0);

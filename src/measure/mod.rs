@@ -5,6 +5,7 @@
 //! [`metric::read`] asks it for all selectors of one metric and both arms.
 
 pub mod metric;
+mod native;
 pub mod prometheus;
 pub mod promql;
 mod promql_tree;

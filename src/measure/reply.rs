@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use super::native::{self, Histogram};
 use super::source::{ErrorClass, Series, SourceError};
 
 /// Characters of a server's own error text that are shown.
@@ -36,7 +37,7 @@ struct RawSeries<'a> {
     #[serde(default, borrow)]
     values: Vec<(f64, &'a str)>,
     #[serde(default)]
-    histograms: Vec<IgnoredAny>,
+    histograms: Vec<(f64, Histogram)>,
 }
 
 fn bad(message: impl Into<String>) -> SourceError {
@@ -68,7 +69,8 @@ pub fn samples(body: &[u8]) -> Result<Vec<Series>, SourceError> {
     if data.result_type != "matrix" {
         return Err(not_a_matrix(&data.result_type));
     }
-    data.result.into_iter().map(series).collect()
+    let read: Result<Vec<Vec<Series>>, SourceError> = data.result.into_iter().map(series).collect();
+    Ok(read?.into_iter().flatten().collect())
 }
 
 /// Why an answer is not a matrix: it may still be Prometheus that says something else.
@@ -85,20 +87,32 @@ fn not_a_matrix(found: &str) -> SourceError {
     bad(format!("the answer is a {}, not raw samples", shown(found)))
 }
 
-fn series(raw: RawSeries<'_>) -> Result<Series, SourceError> {
-    if !raw.histograms.is_empty() {
-        return Err(bad("native histograms are not read: let Prometheus keep the classic buckets as well"));
+/// One series; of a native histogram one for each bound.
+fn series(raw: RawSeries<'_>) -> Result<Vec<Series>, SourceError> {
+    if raw.histograms.is_empty() {
+        let samples: Result<Vec<(i64, f64)>, SourceError> = raw.values.into_iter().map(sample).collect();
+        return Ok(vec![Series { labels: raw.metric, samples: samples? }]);
     }
-    let samples: Result<Vec<(i64, f64)>, SourceError> = raw.values.into_iter().map(sample).collect();
-    Ok(Series { labels: raw.metric, samples: samples? })
+    if !raw.values.is_empty() {
+        return Err(bad("a series of the answer has both numbers and histograms"));
+    }
+    let samples: Result<Vec<(i64, Histogram)>, SourceError> =
+        raw.histograms.into_iter().map(|(at, histogram)| Ok((time(at)?, histogram))).collect();
+    native::buckets(&raw.metric, &samples?)
+        .ok_or_else(|| bad("a histogram of the answer has something else than numbers"))
 }
 
 fn sample((at, value): (f64, &str)) -> Result<(i64, f64), SourceError> {
     let value = value.parse().map_err(|_| bad("a sample of the answer is not a number"))?;
+    Ok((time(at)?, value))
+}
+
+/// Milliseconds of a time in seconds.
+fn time(at: f64) -> Result<i64, SourceError> {
     if !at.is_finite() || at.abs() > 1e11 {
         return Err(bad("a sample of the answer has no valid time"));
     }
-    Ok(((at * 1000.0).round() as i64, value))
+    Ok((at * 1000.0).round() as i64)
 }
 
 /// The meaning of an HTTP status that is not 200.

@@ -229,10 +229,10 @@ pub fn fields(metric: &Metric) -> Vec<(Field, String)> {
         return vec![(Field::Total, ratio.total.clone()), (Field::Bad, ratio.bad.clone())];
     }
     if let Some(latency) = &metric.latency {
-        return vec![(Field::Buckets, suffixed(&latency.histogram, "_bucket"))];
+        return vec![(Field::Buckets, of_histogram(&latency.histogram, latency.native))];
     }
     if let Some(slo) = &metric.slo {
-        return vec![(Field::Buckets, suffixed(&slo.histogram, "_bucket"))];
+        return vec![(Field::Buckets, of_histogram(&slo.histogram, slo.native))];
     }
     if let Some(value) = &metric.value {
         return vec![(Field::Value, value.query.clone())];
@@ -285,6 +285,11 @@ fn matcher(obs: &Observed, found: &Evidence, metric: &Metric, arm: Arm) -> ArmMa
     ArmMatch::Pods { label, names: pods.iter().map(|p| p.name.clone()).collect() }
 }
 
+/// The series with a histogram's buckets. A native one is a single series under its own name.
+fn of_histogram(selector: &str, native: bool) -> String {
+    if native { selector.trim().to_owned() } else { suffixed(selector, "_bucket") }
+}
+
 /// `name{a="b"}` and `_bucket` give `name_bucket{a="b"}`.
 fn suffixed(selector: &str, suffix: &str) -> String {
     match selector.split_once('{') {
@@ -301,6 +306,12 @@ fn prometheus_label(key: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_native_histogram_is_asked_for_by_its_own_name() {
+        assert_eq!(of_histogram("h{path=\"/x\"}", true), "h{path=\"/x\"}");
+        assert_eq!(of_histogram("h", false), "h_bucket");
+    }
 
     #[test]
     fn a_histograms_suffix_goes_before_the_matchers() {

@@ -46,7 +46,11 @@ pub fn histogram_hint(metric: &Metric) -> &'static str {
     let histogram = metric.latency.is_some()
         || metric.slo.is_some()
         || metric.mean.as_ref().is_some_and(|m| m.histogram.is_some());
-    if histogram { " (a summary has no buckets and cannot be compared: export a histogram)" } else { "" }
+    if histogram {
+        " (a summary has no buckets and cannot be compared: export a histogram; of a native one say native: true)"
+    } else {
+        ""
+    }
 }
 
 /// An expression must give one number for stable.
