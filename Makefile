@@ -7,7 +7,7 @@ KEEP ?=
 RELEASE := $(abspath $(or $(CARGO_TARGET_DIR),target)/release/understudy)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint doc unit lab-test rollouts fits lab lab-up lab-down crds release clean prerequisites
+.PHONY: help demo test lint doc unit evidence lab-test rollouts fits lab lab-up lab-down crds release clean prerequisites
 
 help: ## Say what there is
 	@echo "Understudy releases model versions safely on Kubernetes. Two commands to start with:"
@@ -62,6 +62,9 @@ doc: ## The documentation builds without a warning
 unit: ## Unit tests, golden statistics, simulations of the state machine
 	$(CARGO) test -p understudy
 	$(CARGO) test -p understudy-lab --lib --bins
+
+evidence: ## Measure false rollbacks and delays again; writes the tables and the picture of docs/evidence.md
+	$(CARGO) run -q --release -p understudy --example evidence
 
 lab-test: prerequisites rollouts ## Tests on a real control plane, gateway and Prometheus
 	$(CARGO) test -p understudy-lab --no-fail-fast --test lab --test cli --test models --test kinds
