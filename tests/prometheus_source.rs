@@ -189,25 +189,6 @@ async fn an_expression_is_evaluated_once_for_each_interval() {
 }
 
 #[tokio::test]
-async fn a_native_histogram_is_read_as_buckets_with_its_count_as_the_total() {
-    let sample = |count: &str, fast: &str| json!({"count": count, "sum": "1", "buckets": [[0, "0.25", "0.5", fast], [0, "1", "2", "1"]]});
-    let labels = json!({"__name__": "h", "pod": "m-a-1"});
-    let answer = json!([{"metric": labels, "histograms": [[1, sample("10", "9")], [2, sample("30", "29")]]}]);
-    let Reading::Series(found) = ask(matrix(answer)).await else { panic!("no series") };
-    let arm = ArmMatcher::Pods { label: "pod".into(), names: vec!["m-a-1".into()] };
-    let part = Part::Buckets { with_total: true };
-    let raw: Vec<_> = found
-        .into_iter()
-        .flat_map(|one| understudy::measure::metric::raw(Arm::Candidate, &arm, part, one))
-        .collect();
-    let of = |counter: Counter| raw.iter().find(|one| one.counter == counter).unwrap().samples.clone();
-    assert_eq!(of(Counter::Total), [(1000, 10.0), (2000, 30.0)]);
-    assert_eq!(of(Counter::Bucket(Bound(0.5))), [(1000, 9.0), (2000, 29.0)]);
-    assert_eq!(of(Counter::Bucket(Bound(2.0))), [(1000, 10.0), (2000, 30.0)]);
-    assert!(raw.iter().all(|one| one.target == "m-a-1"));
-}
-
-#[tokio::test]
 async fn a_long_stretch_is_fetched_in_pieces_and_joined() {
     let server = MockServer::start().await;
     for (time, at) in [("time=1700000900.000", 1_700_000_900), ("time=1700001000.000", 1_700_001_000)] {

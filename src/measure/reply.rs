@@ -143,3 +143,29 @@ fn refused<T>(reply: &Reply<T>) -> SourceError {
     };
     SourceError { class, message: format!("refuses the query: {}", shown(&reply.error)) }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_native_histogram_is_read_as_buckets_and_a_mixed_series_is_refused() {
+        let sample = |count: &str, fast: &str| json!({"count": count, "sum": "1", "buckets": [[0, "0.25", "0.5", fast], [0, "1", "2", "1"]]});
+        let histograms = json!([[1, sample("10", "9")], [2, sample("30", "29")]]);
+        let reply = |series: serde_json::Value| {
+            let data = json!({"resultType": "matrix", "result": [series]});
+            samples(json!({"status": "success", "data": data}).to_string().as_bytes())
+        };
+        let labels = json!({"__name__": "h", "pod": "m-a-1"});
+        let found = reply(json!({"metric": labels, "histograms": histograms})).unwrap();
+        let up_to = |le: &str| found.iter().find(|one| one.labels["le"] == le).unwrap().samples.clone();
+        assert_eq!(up_to("0.5"), [(1000, 9.0), (2000, 29.0)]);
+        assert_eq!(up_to("2"), [(1000, 10.0), (2000, 30.0)]);
+        assert_eq!(up_to("+Inf"), [(1000, 10.0), (2000, 30.0)]);
+        assert!(found.iter().all(|one| one.labels["pod"] == "m-a-1"));
+        let mixed = json!({"metric": labels, "values": [[1, "1"]], "histograms": histograms});
+        assert_eq!(reply(mixed).unwrap_err().class, ErrorClass::BadReply);
+    }
+}

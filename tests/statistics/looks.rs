@@ -126,6 +126,19 @@ fn an_arm_that_lost_the_bucket_of_the_bound_is_an_error_and_no_evidence() {
 }
 
 #[test]
+fn sums_and_counts_say_nothing_before_ten_pooled_intervals() {
+    let mut rollout = Rollout::new(plan(Kind::MeanSumCount));
+    let scores = |n: f64, mean: f64| Counts { n, sum: n * mean, ..Counts::default() };
+    // 15 scores per look: two looks are one pooled interval.
+    for k in 0..40 {
+        let jitter = 0.01 * f64::from(k * 7 % 5);
+        let verdict = rollout.look_at(scores(15.0, 0.2 + jitter), scores(300.0, 0.9 - jitter), None);
+        let pooled = (k + 1) / 2;
+        assert_eq!(verdict.log_bad != 0.0, pooled >= 10, "after {pooled}: {}", verdict.log_bad);
+    }
+}
+
+#[test]
 fn a_mean_without_bounds_brings_traffic_back_and_never_passes() {
     let scores = |n: f64, mean: f64, k: u32| {
         let jitter = f64::from(k * 7 % 5) - 2.0;
