@@ -92,7 +92,7 @@ pub struct Evidence {
     pub forecast: Option<Forecast>,
 }
 
-/// What today's traffic can show, and when. Times are of the typical run, to one digit: single runs take half or twice as long.
+/// What today's traffic can show, and when. Times are those of the typical run: single runs take half or twice as long.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Forecast {
@@ -113,14 +113,14 @@ pub struct MetricForecast {
     pub metric: String,
     /// Requests or scores per second of the stable version in the hour before.
     pub per_second: String,
-    /// From the first share on until a version like stable is proven to be good enough.
+    /// Seconds from the first share on until a version like stable is proven to be good enough.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub proof: Option<String>,
+    pub proof_seconds: Option<i64>,
     /// The regression that the next field is about: the metric's `detect`.
     pub detect: String,
-    /// From the first share on until such a version is rolled back; left out when that never happens.
+    /// Seconds from the first share on until such a version is rolled back; left out when that never happens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub detection: Option<String>,
+    pub detection_seconds: Option<i64>,
     /// The candidate's requests until then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detection_requests: Option<i64>,

@@ -108,9 +108,9 @@ fn row(e: &Expected<'_>, look: f64) -> MetricForecast {
     MetricForecast {
         metric: e.plan.name.clone(),
         per_second: format!("{:.2}", e.traffic.per_look / look),
-        proof: e.outlook.proof.map(|w| time(w.looks, look)),
+        proof_seconds: e.outlook.proof.map(|w| whole(w.looks * look)),
         detect: detect_text(e.plan, e.detect),
-        detection: found.map(|w| time(w.looks, look)),
+        detection_seconds: found.map(|w| whole(w.looks * look)),
         detection_requests: found.map(|w| whole(one_digit(w.requests) as f64)),
         outright_looks: e.outlook.outright.map(whole),
     }

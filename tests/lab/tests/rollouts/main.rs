@@ -5,6 +5,7 @@
 mod coming_and_going;
 mod costs;
 mod edits;
+mod evidence;
 mod fits;
 mod kills;
 mod manifests;
@@ -73,6 +74,7 @@ macro_rules! trials {
 fn together(world: Place) -> Vec<Trial> {
     trials![world;
         coming_and_going::adoption_touches_nothing,
+        evidence::the_forecast_of_a_small_canary_is_right,
         regressions::a_wrong_one_is_taken_back_for_its_accuracy,
         regressions::a_failing_one_is_taken_back_for_its_errors,
         regressions::a_silent_one_is_taken_back_for_its_silence,

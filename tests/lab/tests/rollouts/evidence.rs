@@ -1,0 +1,48 @@
+//! What the operator says about its evidence is so.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use chrono::{DateTime, Utc};
+use serde_json::json;
+use understudy::api::{ModelRollout, Phase};
+
+use crate::manifests;
+use crate::space::Space;
+use crate::world::{RELEASE, World};
+
+/// Before any traffic moves it says how long a canary of 1 % takes to its proof; the canary then takes between half and twice
+/// that.
+pub async fn the_forecast_of_a_small_canary_is_right(world: &World) -> Result<()> {
+    let space = Space::new(world, "forecast").await?;
+    let mut rollout = manifests::rollout("forecast");
+    rollout["spec"]["strategy"]["canary"]["steps"] = json!([{"weight": 1, "hold": "3s"}]);
+    rollout["spec"]["analysis"]["metrics"] = json!([manifests::errors()]);
+    space.adopt(&rollout).await?;
+    let load = space.load_at_gateway(40.0).await?;
+    // Long enough a history that the seconds before it, without traffic, weigh little.
+    tokio::time::sleep(Duration::from_secs(45)).await;
+    space.release("1.1.0").await?;
+    let forecast = |rollout: &ModelRollout| rollout.status.as_ref()?.evidence.as_ref()?.forecast.clone();
+    let said = space.rollout.wait("a forecast", RELEASE, forecast).await?;
+    space.note(&said.message);
+    let moved = space.status().weights.is_some_and(|weights| weights.candidate > 0);
+    ensure!(!moved, "it is said before any traffic moves");
+    let seconds = said.metrics.iter().find_map(|one| one.proof_seconds).context("no time to the proof")?;
+    space.wait_phase(Phase::Canary).await?;
+    let began = entered(&space, "Canary(0)")?;
+    space.wait_phase(Phase::Watching).await?;
+    let took = (entered(&space, "Watching")? - began).num_milliseconds() as f64 / 1000.0;
+    space.note(&format!("said {seconds} s, took {took:.0} s"));
+    let ratio = took / seconds as f64;
+    ensure!((0.5..=2.0).contains(&ratio), "the proof was said to take {seconds} s and took {took:.0} s");
+    space.wait_active("1.1.0").await?;
+    space.report(load, &[]).await?;
+    space.done().await
+}
+
+/// When history says that a step was entered.
+fn entered(space: &Space<'_>, step: &str) -> Result<DateTime<Utc>> {
+    let entry = space.status().history.into_iter().rev().find(|entry| entry.to == step);
+    Ok(entry.with_context(|| format!("history has no {step}"))?.at)
+}
