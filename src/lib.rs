@@ -57,6 +57,7 @@
 //! | module | what it knows |
 //! | --- | --- |
 //! | [`api`] | what users write and read: the three kinds, their limits and words |
+//! | [`presets`] | metrics of well-known gateways and model servers, a file for each |
 //! | [`registry`] | rules about versions: identity, stage |
 //! | [`workload`] | slots: template, labels, Services, capacity; companions (autoscaler, budget); what covers the origin only |
 //! | [`traffic`] | edits of the route, of a selector and of what guards it |
@@ -107,6 +108,7 @@ pub mod cli;
 pub mod cluster;
 pub mod controller;
 pub mod measure;
+pub mod presets;
 pub mod registry;
 pub mod rollout;
 pub mod serve;

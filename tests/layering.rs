@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules that decide. They get the time and the world as values.
-const PURE: [&str; 8] =
-    ["api", "registry", "analysis", "workload", "traffic", "rollout", "simulate", "synthetic"];
+const PURE: [&str; 9] =
+    ["api", "presets", "registry", "analysis", "workload", "traffic", "rollout", "simulate", "synthetic"];
 
 /// Words that stand for I/O, a runtime or a clock.
 const FORBIDDEN: [&str; 14] = [
@@ -26,14 +26,15 @@ const FORBIDDEN: [&str; 14] = [
 ];
 
 /// Which modules each module may use. What is not listed here may use everything.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 9] = [
     ("api", &["api"]),
+    ("presets", &["presets", "api"]),
     ("analysis", &["analysis"]),
     ("registry", &["registry", "api"]),
     ("workload", &["workload", "api"]),
     ("traffic", &["traffic", "workload", "api"]),
     ("rollout", &["rollout", "analysis", "registry", "workload", "traffic", "api"]),
-    ("synthetic", &["synthetic", "rollout", "analysis", "api"]),
+    ("synthetic", &["synthetic", "presets", "rollout", "analysis", "api"]),
     ("measure", &["measure", "analysis"]),
 ];
 

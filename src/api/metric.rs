@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::rules::{self, metric};
-use super::{ErrorBudget, HoldOrRollback, RollbackOrHold, Slo, Span, Value};
+use super::{ErrorBudget, HoldOrRollback, Preset, RollbackOrHold, Slo, Span, Unit, Value};
 
 /// What is compared between candidate and stable.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq)]
@@ -76,7 +76,7 @@ impl Default for NoData {
     }
 }
 
-/// One metric: exactly one of `ratio`, `latency`, `slo`, `mean` and `value`.
+/// One metric: exactly one of `ratio`, `latency`, `slo`, `mean` and `value`; or a `preset` of several.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq)]
 #[x_kube(validation = metric::one_kind())]
 #[x_kube(validation = metric::by_is_for_means())]
@@ -85,12 +85,17 @@ impl Default for NoData {
 #[x_kube(validation = metric::proof_not_narrower_than_default())]
 #[x_kube(validation = metric::by_is_within_scores())]
 #[x_kube(validation = metric::values_have_fixed_limits())]
+#[x_kube(validation = metric::presets_have_limits())]
 #[serde(rename_all = "camelCase")]
 pub struct Metric {
     /// Name of the metric, unique within the rollout.
     #[schemars(length(min = 1, max = 63))]
     #[x_kube(validation = rules::label("the name of a metric"))]
     pub name: String,
+    /// The metrics of a well-known gateway or model server, by the names that it exports. Stands for several metrics, whose
+    /// names begin with this one's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preset: Option<Preset>,
     /// Share of bad events: two counters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ratio: Option<Ratio>,
@@ -138,8 +143,9 @@ pub struct Metric {
     pub observe_only: bool,
 }
 
-/// Share of bad events.
+/// Share of bad events: `bad` of `total`, or `bad` beside `good`.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq)]
+#[x_kube(validation = metric::ratio_of_two())]
 #[serde(rename_all = "camelCase")]
 pub struct Ratio {
     /// Counter of bad events: a PromQL vector selector such as `http_requests_total{code=~"5.."}`.
@@ -147,9 +153,16 @@ pub struct Ratio {
     #[x_kube(validation = metric::no_summary())]
     pub bad: String,
     /// Counter of all events: a PromQL vector selector.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     #[x_kube(validation = metric::no_summary())]
-    pub total: String,
+    pub total: Option<String>,
+    /// Counter of the good events, for servers that count successes and failures apart: a PromQL vector selector. All events
+    /// are then the bad and the good ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
+    #[x_kube(validation = metric::no_summary())]
+    pub good: Option<String>,
 }
 
 /// Share of slow requests.
@@ -163,6 +176,9 @@ pub struct Latency {
     /// It is a native histogram: its bounds are the powers of 2 and one between each two, as far as its schema has them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub native: bool,
+    /// What the histogram is counted in.
+    #[serde(default, skip_serializing_if = "Unit::is_seconds")]
+    pub unit: Unit,
 }
 
 /// Mean of a score between 0 and 1.

@@ -50,6 +50,26 @@ pub struct Value {
     pub min: Option<f64>,
 }
 
+/// A gateway or model server whose metrics are known.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+#[schemars(transform = crate::api::schema::words)]
+pub enum Preset {
+    /// Envoy as a gateway, with Contour's names of its clusters: failures and latency by the two Services.
+    Envoy,
+    /// Istio's standard metrics, as the callers' side counts them: failures and latency by the two Services.
+    Istio,
+    /// KServe's Python model server: the time of a prediction; it counts no failures.
+    KServe,
+    /// SGLang: the time to the first token; it counts no failures.
+    SGLang,
+    /// Text Generation Inference: failures and queueing time.
+    TGI,
+    /// Triton Inference Server: failures.
+    Triton,
+    /// vLLM's OpenAI server: failures of its API and the time to the first token.
+    VLLM,
+}
+
 /// What a histogram of times is counted in.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[schemars(transform = crate::api::schema::words)]
@@ -62,6 +82,11 @@ pub enum Unit {
 }
 
 impl Unit {
+    /// The default, which is not written out.
+    pub fn is_seconds(&self) -> bool {
+        *self == Unit::Seconds
+    }
+
     /// Milliseconds in one of it.
     pub fn milliseconds(self) -> f64 {
         match self {

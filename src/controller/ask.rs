@@ -210,6 +210,7 @@ fn part(field: Field) -> Part {
     match field {
         Field::Total => Part::Total,
         Field::Bad => Part::Bad,
+        Field::BadOfAll => Part::BadOfAll,
         Field::Sum => Part::Sum,
         Field::SumSquares => Part::SumSquares,
         Field::Value => Part::Value,

@@ -11,6 +11,7 @@ use super::wake::parents;
 use crate::api::{ModelRollout, Slot};
 use crate::cluster::Stores;
 use crate::cluster::shelf::Key;
+use crate::presets;
 use crate::rollout::observed::{Endpoint, PodFacts, WatchFailing};
 use crate::rollout::questions::Answers;
 use crate::rollout::{Observed, claims};
@@ -31,8 +32,9 @@ pub fn warm_route(service: &str) -> String {
 /// What is known of a rollout's world; `None` when there is no such rollout.
 pub fn gather(ctx: &Context, key: &Key, now: DateTime<Utc>) -> Option<Observed> {
     let stores = &*ctx.stores;
-    let rollout = ModelRollout::clone(&*stores.rollouts.get(key)?);
+    let mut rollout = ModelRollout::clone(&*stores.rollouts.get(key)?);
     let namespace = key.namespace.as_str();
+    presets::write_out(&mut rollout.spec);
     let beside = |name: String| Key::new(namespace, name);
     let origin_name = rollout.spec.workload.deployment.clone();
     let deployment = |slot: Slot| stores.deployments.get(&beside(slot.deployment(&origin_name)));

@@ -13,8 +13,10 @@ use super::source::{ArmMatcher, Query, Reading, Series, Source, SourceError};
 pub enum Part {
     /// All requests or scores.
     Total,
-    /// Failed requests.
+    /// Failed requests that the total has too.
     Bad,
+    /// Failed requests that are counted apart from the others: they belong to the total.
+    BadOfAll,
     /// Sum of scores.
     Sum,
     /// Sum of squared scores.
@@ -196,6 +198,7 @@ pub fn raw(arm: Arm, matcher: &ArmMatcher, part: Part, series: Series) -> Vec<Ra
     let counters = match part {
         Part::Total => vec![Counter::Total],
         Part::Bad => vec![Counter::Bad],
+        Part::BadOfAll => vec![Counter::Bad, Counter::Total],
         Part::Sum => vec![Counter::Sum],
         Part::SumSquares => vec![Counter::SumSquares],
         Part::Value => vec![Counter::Value],

@@ -12,8 +12,10 @@ use super::{Observed, evidence, world};
 pub enum Field {
     /// All events.
     Total,
-    /// Bad events.
+    /// Bad events that the total has too.
     Bad,
+    /// Bad events that the total has not: they belong to it.
+    BadOfAll,
     /// Sum of scores.
     Sum,
     /// Sum of squared scores.
@@ -22,6 +24,13 @@ pub enum Field {
     Value,
     /// All buckets of a histogram; the one without bound is the total.
     Buckets,
+}
+
+impl Field {
+    /// Counters of failures often appear with the first failure.
+    pub fn may_be_absent(self) -> bool {
+        matches!(self, Self::Bad | Self::BadOfAll)
+    }
 }
 
 /// How the series of one arm are told apart.
@@ -226,7 +235,11 @@ fn arm(
 /// The counters of a metric, each with its selector.
 pub fn fields(metric: &Metric) -> Vec<(Field, String)> {
     if let Some(ratio) = &metric.ratio {
-        return vec![(Field::Total, ratio.total.clone()), (Field::Bad, ratio.bad.clone())];
+        return match (&ratio.total, &ratio.good) {
+            (Some(total), _) => vec![(Field::Total, total.clone()), (Field::Bad, ratio.bad.clone())],
+            (None, Some(good)) => vec![(Field::Total, good.clone()), (Field::BadOfAll, ratio.bad.clone())],
+            (None, None) => Vec::new(),
+        };
     }
     if let Some(latency) = &metric.latency {
         return vec![(Field::Buckets, of_histogram(&latency.histogram, latency.native))];

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use k8s_openapi::api::apps::v1::Deployment;
 
 use crate::api::{ModelRollout, Slot};
+use crate::presets;
 use crate::rollout::observed::{Covering, FailedWrite, PodFacts};
 use crate::rollout::{Action, Observed, OwnWrites, Plan, claims, decide, questions};
 use crate::traffic::guard::guard_name;
@@ -78,7 +79,8 @@ pub fn look(world: &World, operator: &Operator, rollout: &str) -> Option<Pass> {
     Some(Pass { observed, plan, at })
 }
 
-fn gather(world: &World, objects: &Objects, rollout: ModelRollout, operator: &Operator) -> Observed {
+fn gather(world: &World, objects: &Objects, mut rollout: ModelRollout, operator: &Operator) -> Observed {
+    presets::write_out(&mut rollout.spec);
     let origin = rollout.spec.workload.deployment.clone();
     let service = rollout.spec.traffic.service.clone();
     let name = rollout.metadata.name.clone().unwrap_or_default();

@@ -263,6 +263,8 @@ impl Prometheus {
             "feedback",
             "quality",
             "gateway_requests",
+            "good_requests",
+            "bad_requests",
             "error_share",
         ];
         if !known.iter().any(|name| q.selector.starts_with(name)) {
@@ -294,10 +296,17 @@ impl Prometheus {
         };
         let plain = |counter, value: &dyn Fn(&Counters) -> f64| vec![make(counter, String::new(), value)];
         match q.field {
+            Field::Total if q.selector.starts_with("good_requests") => {
+                plain(Counter::Total, &|c| c.total - c.bad)
+            }
             Field::Total => plain(Counter::Total, &|c| c.total),
             // A counter of failures appears with the first failure.
-            Field::Bad if window.iter().all(|(_, c)| c.bad == 0.0) => Vec::new(),
+            Field::Bad | Field::BadOfAll if window.iter().all(|(_, c)| c.bad == 0.0) => Vec::new(),
             Field::Bad => plain(Counter::Bad, &|c| c.bad),
+            Field::BadOfAll => {
+                let of = |counter| make(counter, String::new(), &|c| c.bad);
+                vec![of(Counter::Bad), of(Counter::Total)]
+            }
             Field::Sum => plain(Counter::Sum, &|c| c.good),
             Field::Value => Vec::new(),
             // Scores are 0 or 1, so a square is the score.

@@ -209,7 +209,7 @@ pub fn rollout(name: &str, stamp: &str) -> Value {
     })
 }
 
-/// A metric of the rollout: `errors` as the gateway counts them, `pod-errors`, `latency`, `accuracy` (sum and count) and
+/// A metric of the rollout: `errors` as the gateway counts them, `pod-errors` and `errors-apart` (two counters), `latency`, `accuracy` (sum and count) and
 /// `accuracy-squares` (a sum of squares too), `quality` (histogram) and `slo` as the pods do, `share` and `share-shown` are values, `typo` matches nothing.
 pub fn metric(name: &str) -> Value {
     let ratio = |family: &str| json!({ "bad": format!("{family}{{code=~\"5..\"}}"), "total": family });
@@ -218,6 +218,7 @@ pub fn metric(name: &str) -> Value {
             "ratio": ratio("gateway_requests_total"),
             "arms": { "gateway": { "label": "envoy_cluster_name", "value": "$(NAMESPACE)_$(SERVICE)_$(PORT)" } },
         }),
+        "errors-apart" => json!({ "ratio": { "bad": "bad_requests_total", "good": "good_requests_total" } }),
         "pod-errors" => json!({ "ratio": ratio("http_requests_total") }),
         "latency" => json!({ "latency": { "histogram": "http_request_duration_seconds" } }),
         "accuracy" => json!({ "mean": { "sum": "feedback_correct_total", "count": "feedback_total" } }),

@@ -4,6 +4,7 @@ use chrono::{DateTime, Duration, Utc};
 
 use crate::analysis::{Kind, MetricPlan};
 use crate::api::{Metric, ModelRolloutSpec};
+use crate::presets;
 use crate::rollout;
 
 use super::arms::Arm;
@@ -87,6 +88,7 @@ impl Study {
     /// # Errors
     /// When nothing could be decided, or a number is out of range.
     pub fn new(mut spec: ModelRolloutSpec, traffic: Traffic, seed: u64) -> Result<Self, StudyError> {
+        presets::write_out(&mut spec);
         let (values, metrics) = spec.analysis.metrics.into_iter().partition(|m| m.value.is_some());
         spec.analysis.metrics = metrics;
         let left_out = |values: Vec<Metric>| values.into_iter().map(|m| m.name).collect();

@@ -12,9 +12,26 @@ pub fn unique_names() -> Rule {
 /// One kind of metric.
 pub fn one_kind() -> Rule {
     rule(
-        "[has(self.ratio), has(self.latency), has(self.slo), has(self.mean), has(self.value)].filter(k, k).size() == 1",
+        "[has(self.preset), has(self.ratio), has(self.latency), has(self.slo), has(self.mean), has(self.value)]\
+         .filter(k, k).size() == 1",
         "a metric must have exactly one of ratio (bad / total), latency (a histogram), slo (a histogram and a bound), mean \
-         (a score) and value (an expression)",
+         (a score), value (an expression) and preset (those of a known server)",
+    )
+}
+
+/// A preset stands for metrics of several kinds.
+pub fn presets_have_limits() -> Rule {
+    rule(
+        "!has(self.preset) || !(has(self.worse) || has(self.proof) || has(self.detect))",
+        "a preset stands for several metrics with the default limits: to choose others, write its metrics out",
+    )
+}
+
+/// All events of a ratio are counted in one way.
+pub fn ratio_of_two() -> Rule {
+    rule(
+        "has(self.total) != has(self.good)",
+        "ratio needs exactly one of total (all events) and good (the good ones, where all are not counted) beside bad",
     )
 }
 

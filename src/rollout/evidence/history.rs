@@ -87,8 +87,7 @@ fn series(d: &Draft<'_>, metric: &Metric) -> Result<Vec<RawSeries>, (&'static st
             .map(|(_, a)| a);
         match answer {
             Some(Answer::Series(of)) => series.extend(of.iter().cloned()),
-            // Counters of failures often appear with the first failure.
-            Some(Answer::NoData) if field == questions::Field::Bad => {}
+            Some(Answer::NoData) if field.may_be_absent() => {}
             Some(Answer::NoData) => {
                 let message = format!(
                     "metric {}: the query {selector} has no data for the stable version; check the selector and that its pods are scraped{}",

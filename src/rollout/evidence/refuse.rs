@@ -191,7 +191,7 @@ fn frequent(metric: &Metric, series: &[RawSeries], past: &Counts, until: DateTim
 /// Upper edge of stable's p99 in milliseconds, for a warm-up of twice that: of a latency or slo metric.
 pub fn p99_ms(metric: &Metric, past: &Counts) -> Option<f64> {
     let unit = match (&metric.latency, &metric.slo) {
-        (Some(_), _) => 1000.0,
+        (Some(latency), _) => latency.unit.milliseconds(),
         (None, Some(slo)) => slo.unit.milliseconds(),
         (None, None) => return None,
     };

@@ -83,6 +83,13 @@ fn requirements(d: &mut Draft<'_>) -> Result<(), (&'static str, String)> {
     if spec.analysis.metrics.iter().all(|m| m.observe_only) {
         return Err(("NoMetrics", "spec.analysis.metrics has no metric that decides; a step never advances without evidence, so add one".into()));
     }
+    let metrics = &spec.analysis.metrics;
+    let twice = metrics.iter().enumerate().find(|(i, m)| metrics.iter().take(*i).any(|n| n.name == m.name));
+    if let Some((_, metric)) = twice {
+        let message =
+            format!("two metrics are named {}, one of them by a preset; give one another name", metric.name);
+        return Err(("MetricNameTwice", message));
+    }
     let length: usize = spec.analysis.metrics.iter().map(questions::length).sum();
     if length > SELECTORS {
         let message = format!(

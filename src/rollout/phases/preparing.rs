@@ -298,7 +298,7 @@ fn scraped(d: &mut Draft<'_>, again: Duration) -> bool {
     let seen = |m: &&&crate::api::Metric| {
         let answers = d.obs.answers.given.iter();
         let mut of = answers.filter(|(q, _)| q.metric == m.name && q.arm == crate::analysis::Arm::Candidate);
-        of.any(|(q, a)| q.field != questions::Field::Bad && matches!(a, questions::Answer::Series(_)))
+        of.any(|(q, a)| !q.field.may_be_absent() && matches!(a, questions::Answer::Series(_)))
     };
     let missing = by_pod.iter().find(|m| !seen(m)).map(|m| m.name.clone());
     match missing {

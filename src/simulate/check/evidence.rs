@@ -2,7 +2,7 @@
 
 use crate::analysis::Arm;
 use crate::api::{HistoryEntry, ReleaseKind};
-use crate::rollout::questions::{Answer, Field};
+use crate::rollout::questions::Answer;
 use crate::simulate::operator::Pass;
 use crate::simulate::prometheus::{self, Mood};
 use crate::simulate::world::World;
@@ -58,7 +58,7 @@ fn evidence(checks: &mut Checks, world: &World, pass: &Pass, entry: &HistoryEntr
     let unpaired = pass.observed.rollout.spec.strategy.watch.control_weight == 0 && entry.to == "Settling";
     for arm in [Arm::Stable, Arm::Candidate] {
         let heard = answers.given.iter().any(|(q, a)| {
-            q.arm == arm && q.field != Field::Bad && matches!(a, Answer::Series(s) if s.iter().any(rises))
+            q.arm == arm && !q.field.may_be_absent() && matches!(a, Answer::Series(s) if s.iter().any(rises))
         });
         let expected = !unpaired || arm != Arm::Stable;
         if expected && !heard {
