@@ -41,6 +41,32 @@ pub async fn the_forecast_of_a_small_canary_is_right(world: &World) -> Result<()
     space.done().await
 }
 
+/// The preset for Envoy finds both arms in what the real gateway exports. It only reports: how fast a busy machine answers is no
+/// measure of a version.
+pub async fn a_preset_reads_the_real_gateway(world: &World) -> Result<()> {
+    let space = Space::new(world, "preset").await?;
+    let mut rollout = manifests::rollout("preset");
+    let preset = json!({"name": "edge", "preset": "Envoy", "observeOnly": true});
+    rollout["spec"]["analysis"]["metrics"] = json!([manifests::errors(), preset]);
+    space.adopt(&rollout).await?;
+    let load = space.load_at_gateway(60.0).await?;
+    space.release("1.1.0").await?;
+    let counted = |rollout: &ModelRollout| {
+        let analysis = &rollout.status.as_ref()?.analysis;
+        let of = |name: &str| analysis.iter().find(|one| one.metric == name).cloned();
+        let both = [of("edge-errors")?, of("edge-latency")?];
+        both.iter().all(|one| one.stable.n >= 30 && one.candidate.n >= 30).then_some(both)
+    };
+    let found = space.rollout.wait("numbers of both arms", RELEASE, counted).await?;
+    for one in found {
+        space.note(&format!("{}: stable {:?}, candidate {:?}", one.metric, one.stable, one.candidate));
+        ensure!(one.candidate.value.is_some(), "{} has no value", one.metric);
+    }
+    space.wait_active("1.1.0").await?;
+    space.report(load, &[]).await?;
+    space.done().await
+}
+
 /// When history says that a step was entered.
 fn entered(space: &Space<'_>, step: &str) -> Result<DateTime<Utc>> {
     let entry = space.status().history.into_iter().rev().find(|entry| entry.to == step);

@@ -75,6 +75,7 @@ fn together(world: Place) -> Vec<Trial> {
     trials![world;
         coming_and_going::adoption_touches_nothing,
         evidence::the_forecast_of_a_small_canary_is_right,
+        evidence::a_preset_reads_the_real_gateway,
         regressions::a_wrong_one_is_taken_back_for_its_accuracy,
         regressions::a_failing_one_is_taken_back_for_its_errors,
         regressions::a_silent_one_is_taken_back_for_its_silence,
