@@ -4,16 +4,19 @@ use chrono::{DateTime, Utc};
 
 use super::count::{Events, FREQUENT};
 use super::engine::Engine;
-use super::guard::{AbsoluteFinding, COARSE};
+use super::guard::{AbsoluteFinding, COARSE, share_before};
 use super::interval::{Counts, Discard, Interval, Looks};
 use super::mean::directed_sum;
-use super::plan::{Kind, MetricPlan, Stage};
+use super::plan::{Kind, Limit, MetricPlan, Stage};
 use super::state::{BreachKind, MetricState, Tally};
 use super::value;
 use super::verdict::{
     ArmNumbers, Direction, MetricVerdict, Outcome, Reason, Rounded, bound_text, group, odds, one_digit,
     sentence,
 };
+
+/// From here on stable's failures are called moved: twice what they were in the hour before, plus five points.
+const MOVED: Limit = Limit::ratio(2.0, 0.05);
 
 /// Reads the intervals in order and says how the metric stands. Intervals at or before the state's cursor are ignored,
 /// so that reading the same stretch twice changes nothing.
@@ -324,9 +327,20 @@ fn guard_numbers(plan: &MetricPlan, state: &MetricState) -> Option<(Rounded, Rou
     Some((Rounded(guard.log_e()), Rounded(plan.budget.guard_paired?.bar())))
 }
 
+/// Advice about a ratio: stable fails more than it did, or has always failed often.
 fn hint(plan: &MetricPlan, stable: Option<f64>) -> Option<String> {
-    let frequent = plan.kind == Kind::Ratio && stable.is_some_and(|share| share >= FREQUENT);
-    frequent.then(|| {
+    let share = stable.filter(|_| plan.kind == Kind::Ratio)?;
+    let before = share_before(plan.absolute_eps);
+    if share >= MOVED.ratio * before + MOVED.plus {
+        return Some(format!(
+            "The baseline moved too: stable fails {:.1} % in this stage and failed {:.1} % in the hour before. What hits both is no \
+             evidence against {}.",
+            share * 100.0,
+            before * 100.0,
+            plan.version
+        ));
+    }
+    (share >= FREQUENT).then(|| {
         "The event is frequent (20 % of requests or more): the count engine needs more samples than necessary here. \
          Measure it as a pass/fail mean instead."
             .to_string()

@@ -20,6 +20,11 @@ pub fn absolute_eps(stable_share: Option<f64>) -> f64 {
     COARSE.ratio * stable_share.unwrap_or(0.0) + COARSE.plus
 }
 
+/// Stable's failure share in the hour before, as it was put into [`absolute_eps`].
+pub fn share_before(absolute_eps: f64) -> f64 {
+    (absolute_eps - COARSE.plus) / COARSE.ratio
+}
+
 fn add(sums: &mut [f64], events: Events) {
     let Events { x_c, n_c, x_b, n_b } = events;
     for (sum, gain) in sums.iter_mut().zip([x_c, n_c, x_b, n_b]) {

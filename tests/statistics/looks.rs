@@ -321,7 +321,8 @@ fn a_watch_without_control_has_only_the_absolute_guard() {
 
 #[test]
 fn a_frequent_event_is_tested_and_a_better_engine_is_named() {
-    let mut rollout = Rollout::new(plan(Kind::Ratio));
+    let absolute_eps = understudy::analysis::guard::absolute_eps(Some(0.25));
+    let mut rollout = Rollout::new(MetricPlan { absolute_eps, ..plan(Kind::Ratio) });
     let verdict = rollout.look((100.0, 25.0), (1900.0, 475.0), None);
     assert!(verdict.hint.unwrap().contains("pass/fail mean"));
 }
@@ -337,4 +338,21 @@ fn the_state_of_five_metrics_is_a_small_part_of_a_status() {
         bytes += text.len();
     }
     assert!(bytes < 16 * 1024, "{bytes} bytes");
+}
+
+#[test]
+fn a_baseline_that_moved_with_the_candidate_is_no_breach_and_is_said() {
+    let absolute_eps = understudy::analysis::guard::absolute_eps(Some(0.01));
+    let mut rollout = Rollout::new(MetricPlan { absolute_eps, ..plan(Kind::Ratio) });
+    for _ in 0..30 {
+        assert_eq!(rollout.look((100.0, 1.0), (1900.0, 19.0), None).hint, None);
+    }
+    let mut last = None;
+    for _ in 0..60 {
+        let verdict = rollout.look((100.0, 40.0), (1900.0, 760.0), None);
+        assert!(verdict.breach().is_none(), "{}", verdict.sentence);
+        last = verdict.hint;
+    }
+    let said = last.unwrap();
+    assert!(said.starts_with("The baseline moved too: stable fails 27.0 % in this stage"), "{said}");
 }

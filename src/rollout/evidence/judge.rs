@@ -329,7 +329,8 @@ fn reason_text(v: &MetricVerdict) -> String {
         Outcome::Unavailable(reason) => format!("{reason:?}. "),
         Outcome::Pass | Outcome::Breach(_) | Outcome::Inconclusive { .. } | Outcome::WarmUp => String::new(),
     };
-    crate::rollout::draft::cut(format!("{prefix}{}", v.sentence), 600)
+    let hint = v.hint.as_ref().map_or_else(String::new, |hint| format!(" {hint}"));
+    crate::rollout::draft::cut(format!("{prefix}{}{hint}", v.sentence), 600)
 }
 
 /// Ready endpoints of the candidate's Service that run the candidate.
