@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use fake::Fake;
-use play::{APPS, OURS, Play, ROUTES, Slow};
+use play::{APPS, Narrow, OURS, Play, ROUTES, Slow};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::unbounded_channel;

@@ -243,7 +243,7 @@ async fn a_slow_server_ends_at_the_deadline() {
 #[tokio::test]
 async fn an_oversized_answer_is_cut_off() {
     let found = error(ResponseTemplate::new(200).set_body_string("x".repeat(100 << 10))).await;
-    assert_eq!(found.class, ErrorClass::BadReply);
+    assert_eq!(found.class, ErrorClass::TooLarge);
     assert!(found.message.contains("select fewer series"), "{}", found.message);
 }
 

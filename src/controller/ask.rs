@@ -24,6 +24,9 @@ use crate::rollout::{Observed, decide};
 /// Longest wait for all answers of a pass; an interval that is shorter bounds it too.
 const LONGEST: Duration = Duration::from_secs(5);
 
+/// Shortest part of stable's past that is asked for.
+const LEAST_PAST: chrono::Duration = chrono::Duration::minutes(5);
+
 /// How often is looked, while answers are waited for, whether something is to be done without them.
 const GLANCE: Duration = Duration::from_millis(250);
 
@@ -98,10 +101,20 @@ async fn ask(ctx: &Context, questions: Vec<Question>, deadline: Duration) -> Ans
     Answers { given: answers, scrape }
 }
 
-/// Sends one query; the answers of all questions that it serves.
+/// Sends one query; the answers of all questions that it serves. Of a past that is too large for one answer, the latest part
+/// is taken that is not.
 async fn one(ctx: &Context, asked: &Asked<'_>, deadline: Duration) -> Vec<Answered> {
-    let (reading, outcome) = read(ctx, asked, deadline).await;
-    ctx.metrics.query(outcome);
+    let mut query = asked.query.clone();
+    let reading = loop {
+        let (reading, outcome) = read(ctx, asked.server, &query, deadline).await;
+        ctx.metrics.query(outcome);
+        let half = (query.to - query.from) / 2;
+        let too_large = matches!(&reading, Reading::Error(error) if error.class == ErrorClass::TooLarge);
+        if !(too_large && asked.of.iter().all(|(question, _)| question.past) && half >= LEAST_PAST) {
+            break reading;
+        }
+        query.from = query.to - half;
+    };
     asked.of.iter().map(|(question, wanted)| answer(question, wanted.as_ref(), &reading)).collect()
 }
 
@@ -161,17 +174,17 @@ fn expression(question: &Question) -> Result<Asked<'_>, ScopeError> {
     Ok(Asked { query, server: &question.server, of: vec![(question, None)] })
 }
 
-async fn read(ctx: &Context, asked: &Asked<'_>, deadline: Duration) -> (Reading, &'static str) {
-    let source = match ctx.sources.get(asked.server) {
+async fn read(ctx: &Context, server: &str, query: &Query, deadline: Duration) -> (Reading, &'static str) {
+    let source = match ctx.sources.get(server) {
         Ok(source) => source,
         Err(error) => return (Reading::Error(error), "refused"),
     };
-    match tokio::time::timeout(deadline, source.read(&asked.query)).await {
+    match tokio::time::timeout(deadline, source.read(query)).await {
         Ok(Reading::Series(series)) => (Reading::Series(series), "value"),
         Ok(Reading::NoData) => (Reading::NoData, "empty"),
         Ok(Reading::Error(error)) => (Reading::Error(error), "error"),
         Err(_) => {
-            let message = format!("Prometheus server {:?} did not answer within {deadline:?}", asked.server);
+            let message = format!("Prometheus server {:?} did not answer within {deadline:?}", server);
             (Reading::Error(SourceError { class: ErrorClass::Timeout, message }), "timeout")
         }
     }

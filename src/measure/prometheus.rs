@@ -181,7 +181,7 @@ impl Prometheus {
                     "the answer is larger than {} MiB: select fewer series with more labels",
                     self.limits.bytes >> 20
                 );
-                return Err(self.named(SourceError { class: ErrorClass::BadReply, message }));
+                return Err(self.named(SourceError { class: ErrorClass::TooLarge, message }));
             }
             body.extend_from_slice(&chunk);
         }

@@ -87,6 +87,8 @@ pub enum ErrorClass {
     Denied,
     /// Not what Prometheus answers: wrong address, a login page, a redirect, truncated or oversized.
     BadReply,
+    /// The answer is larger than is read: ask for less.
+    TooLarge,
     /// The server says its answer is incomplete (warnings).
     Partial,
     /// The operator's configuration does not name this server, or its token file cannot be read.
@@ -98,9 +100,11 @@ impl ErrorClass {
     pub fn is_transient(self) -> bool {
         match self {
             ErrorClass::Unreachable | ErrorClass::Timeout | ErrorClass::Partial => true,
-            ErrorClass::BadQuery | ErrorClass::Denied | ErrorClass::BadReply | ErrorClass::Configuration => {
-                false
-            }
+            ErrorClass::BadQuery
+            | ErrorClass::Denied
+            | ErrorClass::BadReply
+            | ErrorClass::TooLarge
+            | ErrorClass::Configuration => false,
         }
     }
 }

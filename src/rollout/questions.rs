@@ -71,6 +71,8 @@ pub struct Question {
     pub drop_labels: Vec<String>,
     /// How far apart an expression is evaluated; none for raw samples.
     pub step: Option<Duration>,
+    /// Stable's past: less of it will do when all is too much for one answer.
+    pub past: bool,
     /// Oldest sample wanted.
     pub from: DateTime<Utc>,
     /// Newest sample wanted.
@@ -104,7 +106,7 @@ pub struct Answers {
 
 /// Length of the history that limits are chosen from.
 pub const HISTORY: Duration = Duration::hours(1);
-/// Length of the history in which is looked for bursts.
+/// Length of the history in which is looked for bursts, of plain counters.
 pub const BURSTS: Duration = Duration::hours(2);
 
 /// What is asked of an expression at most: what was missed before is not judged, and it is evaluated for each interval.
@@ -184,11 +186,18 @@ fn preflight(obs: &Observed, found: &Evidence) -> Vec<Question> {
     let to = obs.now - scrape(found).min(Duration::seconds(1));
     let metrics = &obs.rollout.spec.analysis.metrics;
     if found.metrics.is_empty() {
-        return metrics.iter().flat_map(|m| arm(obs, found, m, Arm::Stable, to - BURSTS, to)).collect();
+        let past = |m| arm(obs, found, m, Arm::Stable, to - past(m), to);
+        return metrics.iter().flat_map(past).map(|question| Question { past: true, ..question }).collect();
     }
     // An expression may have no value before there is traffic.
     let by_pod = metrics.iter().filter(|m| gateway(m).is_none() && m.value.is_none());
     by_pod.flat_map(|m| arm(obs, found, m, Arm::Candidate, found.t0, obs.now)).collect()
+}
+
+/// How far back stable is read. Histograms have many series, so that twice an hour of them could be too large an answer.
+fn past(metric: &Metric) -> Duration {
+    let buckets = fields(metric).iter().any(|(field, _)| *field == Field::Buckets);
+    if buckets { HISTORY } else { BURSTS }
 }
 
 fn both_arms(
@@ -225,6 +234,7 @@ fn arm(
         selector,
         matcher: matcher.clone(),
         drop_labels: drop_labels.clone(),
+        past: false,
         step: (field == Field::Value).then(|| Duration::milliseconds(found.interval_ms)),
         from: if field == Field::Value { from.max(to - VALUES) } else { from },
         to,

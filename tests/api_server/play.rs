@@ -19,7 +19,7 @@ use understudy::cluster::raw::Raw;
 use understudy::cluster::shelf::Key;
 use understudy::cluster::{Covers, Stores, Writer};
 use understudy::controller::{Context, Memory, Next, reconcile};
-use understudy::measure::{Query, Reading, Series, Source, Sources};
+use understudy::measure::{ErrorClass, Query, Reading, Series, Source, SourceError, Sources};
 use understudy::telemetry::Metrics;
 
 use crate::fake::Fake;
@@ -62,6 +62,20 @@ impl Source for Slow {
             tokio::time::sleep(self.0).await;
             Steady.read(query).await
         })
+    }
+}
+
+/// The same, but more than half an hour is too large for one answer.
+pub struct Narrow;
+
+impl Source for Narrow {
+    fn read<'a>(&'a self, query: &'a Query) -> BoxFuture<'a, Reading> {
+        if query.to - query.from <= chrono::Duration::minutes(30) {
+            return Steady.read(query);
+        }
+        let error =
+            SourceError { class: ErrorClass::TooLarge, message: "the answer is too large".to_owned() };
+        Box::pin(std::future::ready(Reading::Error(error)))
     }
 }
 

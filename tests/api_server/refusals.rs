@@ -87,3 +87,12 @@ async fn a_write_that_stays_refused_costs_no_look_though_the_metric_source_is_sl
     }
     assert!(play.requests().contains(&"patch rolloutdecisions/pause/status".to_owned()), "it is still tried");
 }
+
+#[tokio::test]
+async fn of_a_past_that_is_too_large_for_one_answer_the_latest_part_is_read() {
+    let mut play = Play::new();
+    play.ctx.sources = Sources::default().with("default", Arc::new(Narrow));
+    play.until(Phase::Active).await;
+    play.edit(&format!("{OURS}/modelrollouts/m"), |r| r["spec"]["version"] = json!("1.1.0"));
+    play.until(Phase::Canary).await;
+}
