@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
+use lab::components::{healthy, prometheus::HEALTH};
+use lab::wait::wait_for;
 use serde_json::json;
 use understudy::api::{ModelRollout, Phase};
 
 use crate::manifests;
 use crate::space::Space;
-use crate::world::{RELEASE, World};
+use crate::world::{RELEASE, SOON, World};
 
 /// Before any traffic moves it says how long a canary of 1 % takes to its proof; the canary then takes between half and twice
 /// that.
@@ -65,6 +67,55 @@ pub async fn a_preset_reads_the_real_gateway(world: &World) -> Result<()> {
     space.wait_active("1.1.0").await?;
     space.report(load, &[]).await?;
     space.done().await
+}
+
+/// Prometheus is killed in mid-canary and stays away: the share is held, nobody is turned down, and it goes on by itself.
+pub async fn prometheus_away_for_two_minutes_is_held(world: &World) -> Result<()> {
+    let space = Space::new(world, "away").await?;
+    let mut rollout = manifests::rollout("away");
+    rollout["spec"]["strategy"]["canary"]["steps"] = json!([{"weight": 20, "hold": "15s"}]);
+    rollout["spec"]["analysis"]["metrics"] = json!([manifests::errors(), manifests::gateway()]);
+    space.adopt(&rollout).await?;
+    let load = space.load_at_gateway(60.0).await?;
+    space.release("1.1.0").await?;
+    let judged = |rollout: &ModelRollout| rollout.status.as_ref()?.evidence.as_ref()?.fresh_at;
+    space.rollout.wait("the first evidence", RELEASE, judged).await?;
+    let prometheus =
+        world.cluster().lab().context("the lab is this process' own")?.component("prometheus")?;
+    prometheus.process.kill9();
+    let held = held(&space).await;
+    // Whatever was found: the tests after this one need it.
+    prometheus.process.restart()?;
+    wait_for("Prometheus to be back", SOON, async || healthy(HEALTH).await).await?;
+    held?;
+    let back = Utc::now();
+    space.wait_phase(Phase::Watching).await?;
+    space.note(&format!(
+        "went on {:.1} s after it was back",
+        (Utc::now() - back).num_milliseconds() as f64 / 1000.0
+    ));
+    space.wait_active("1.1.0").await?;
+    ensure!(space.status().rejected.is_empty(), "an outage of Prometheus is no verdict");
+    space.report(load, &[]).await?;
+    space.done().await
+}
+
+/// For two minutes the candidate keeps its share, and status says why nothing moves.
+async fn held(space: &Space<'_>) -> Result<()> {
+    let said = space.wait_reason_for("PrometheusUnavailable", SOON).await?;
+    space.note(&said.message);
+    let until = Utc::now() + TimeDelta::minutes(2);
+    while Utc::now() < until {
+        let status = space.status();
+        let share = status.weights.as_ref().map(|weights| weights.candidate);
+        ensure!(
+            status.phase == Some(Phase::Canary) && share == Some(20),
+            "{:?} at {share:?} %",
+            status.phase
+        );
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    Ok(())
 }
 
 /// When history says that a step was entered.

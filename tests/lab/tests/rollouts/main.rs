@@ -132,6 +132,7 @@ fn alone(world: Place) -> Vec<Trial> {
         fits::git::service_made_again_all_day,
         fits::git::the_route_in_the_sync,
         fits::git::without_the_guard,
+        evidence::prometheus_away_for_two_minutes_is_held,
         kills::killed_in_every_phase_of_a_promotion,
         kills::killed_while_rolling_back,
         kills::a_restarted_operator_looks_before_it_advances,
