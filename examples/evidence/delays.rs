@@ -59,7 +59,8 @@ fn delay(rng: &mut ChaCha8Rng, share: f64, base: f64, times: f64, expected: f64)
         let (x_c, x_b) = (candidate.sample(rng) as f64, stable.sample(rng) as f64);
         requests += n_c;
         let events = Events { x_c, n_c, x_b, n_b };
-        if ledger.add(bets(events, Limit::ratio(1.0, 0.0), Side::Bad), 1.0) >= 100f64.ln() {
+        ledger.add(bets(events, Limit::ratio(1.0, 0.0), Side::Bad), 1.0);
+        if ledger.log_e() >= 100f64.ln() {
             return requests;
         }
     }

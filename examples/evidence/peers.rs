@@ -94,7 +94,8 @@ fn trace(rng: &mut ChaCha8Rng, error: f64) -> Vec<Events> {
 fn ours(trace: &[Events], limit: Limit) -> Option<usize> {
     let (mut ledger, mut over) = (Ledger::new(Side::Bad, LOOKS as u32), Streak::default());
     let at = trace.iter().position(|events| {
-        over.look(ledger.add(bets(*events, limit, Side::Bad), 1.0) >= 100f64.ln());
+        ledger.add(bets(*events, limit, Side::Bad), 1.0);
+        over.look(ledger.log_e() >= 100f64.ln());
         over.count() >= 2
     });
     at.map(|k| k + 1)

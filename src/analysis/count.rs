@@ -15,6 +15,16 @@ use super::text::log_sum_exp;
 /// Alternatives as multiples of the bound; reciprocals on the ok side.
 const GRID: [f64; BETS] = [1.1, 1.3, 1.8, 3.0, 7.0, 25.0];
 
+/// Their logarithms: what every look needs.
+const LN_GRID: [f64; BETS] = [
+    0.09531017980432493,
+    0.26236426446749106,
+    0.5877866649021191,
+    1.0986122886681098,
+    1.9459101490553132,
+    3.2188758248682006,
+];
+
 /// From this share of bad events on the engine wastes evidence, and a score engine is better.
 pub const FREQUENT: f64 = 0.20;
 
@@ -31,33 +41,25 @@ pub struct Events {
     pub n_b: f64,
 }
 
-/// log e of one interval for the bet `r`. Without candidate requests, or without stable requests while the bound is
-/// relative, it is 0: no information.
-pub fn log_e(events: Events, limit: Limit, r: f64) -> f64 {
-    let Events { x_c, n_c, x_b, n_b } = events;
-    if n_c <= 0.0 {
-        return 0.0;
-    }
-    if limit.ratio == 0.0 {
-        return x_c * r.ln() - limit.plus * n_c * (r - 1.0);
-    }
-    if n_b <= 0.0 {
-        return 0.0;
-    }
-    let o = limit.ratio * n_c / n_b;
-    x_c * r.ln() - (x_c + x_b) * ((r * o).ln_1p() - o.ln_1p()) - limit.plus * n_c * (r - 1.0) / (1.0 + r * o)
-}
-
-/// The six bets of one interval.
+/// log e of one interval for each of the six bets. Without candidate requests, or without stable requests while the bound is
+/// relative, they are 0: no information.
 pub fn bets(events: Events, limit: Limit, side: Side) -> [f64; BETS] {
-    GRID.map(|r| log_e(events, limit, bet(r, side)))
-}
-
-fn bet(r: f64, side: Side) -> f64 {
-    match side {
-        Side::Bad => r,
-        Side::Ok => 1.0 / r,
+    let Events { x_c, n_c, x_b, n_b } = events;
+    let relative = limit.ratio != 0.0;
+    if n_c <= 0.0 || (relative && n_b <= 0.0) {
+        return [0.0; BETS];
     }
+    let o = if relative { limit.ratio * n_c / n_b } else { 0.0 };
+    let allowed = o.ln_1p();
+    std::array::from_fn(|j| {
+        let (r, ln_r) = match side {
+            Side::Bad => (GRID[j], LN_GRID[j]),
+            Side::Ok => (1.0 / GRID[j], -LN_GRID[j]),
+        };
+        let price = limit.plus * n_c * (r - 1.0) / (1.0 + r * o);
+        let share = if relative { (x_c + x_b) * ((r * o).ln_1p() - allowed) } else { 0.0 };
+        x_c * ln_r - share - price
+    })
 }
 
 /// Candidate requests still needed until `ledger` reaches `bar`, if the rates in `sums` are the truth; `None` when
@@ -132,9 +134,11 @@ mod tests {
             (events(4.0, 80.0, 13.0, 1420.0), 1.109037, -1.771430),
         ];
         for (interval, want_bad, want_ok) in looks {
-            let got = bad.add(bets(interval, WORSE, Side::Bad), 1.0);
+            bad.add(bets(interval, WORSE, Side::Bad), 1.0);
+            let got = bad.log_e();
             assert!((got - want_bad).abs() < 1e-6, "{got}");
-            let got = ok.add(bets(interval, PROOF, Side::Ok), 1.0);
+            ok.add(bets(interval, PROOF, Side::Ok), 1.0);
+            let got = ok.log_e();
             assert!((got - want_ok).abs() < 1e-6, "{got}");
         }
     }
@@ -142,9 +146,16 @@ mod tests {
     #[test]
     fn an_absolute_bound_needs_no_baseline() {
         let absolute = Limit::ratio(0.0, 0.16);
-        let value = log_e(events(9.0, 30.0, 0.0, 0.0), absolute, 3.0);
+        let value = bets(events(9.0, 30.0, 0.0, 0.0), absolute, Side::Bad)[3];
         assert!((value - (9.0 * 3f64.ln() - 0.16 * 30.0 * 2.0)).abs() < 1e-12);
-        assert_eq!(log_e(events(9.0, 30.0, 0.0, 0.0), WORSE, 3.0), 0.0);
+        assert_eq!(bets(events(9.0, 30.0, 0.0, 0.0), WORSE, Side::Bad), [0.0; BETS]);
+    }
+
+    #[test]
+    fn the_logarithms_are_those_of_the_grid() {
+        for (r, ln_r) in GRID.into_iter().zip(LN_GRID) {
+            assert!((r.ln() - ln_r).abs() < 1e-15);
+        }
     }
 
     /// Exact summation over both binomials: under the null the expectation never exceeds 1.
@@ -160,12 +171,12 @@ mod tests {
         };
         for (n_c, n_b, p_b) in [(10, 40, 0.01), (30, 30, 0.05), (5, 100, 0.2)] {
             let (c, b) = (binomial(n_c, 1.25 * p_b + 0.0005), binomial(n_b, p_b));
-            for r in GRID {
+            for (j, r) in GRID.into_iter().enumerate() {
                 let mut expected = 0.0;
                 for (x_c, p) in c.iter().enumerate() {
                     for (x_b, q) in b.iter().enumerate() {
                         let e = events(x_c as f64, f64::from(n_c), x_b as f64, f64::from(n_b));
-                        expected += p * q * log_e(e, WORSE, r).exp();
+                        expected += p * q * bets(e, WORSE, Side::Bad)[j].exp();
                     }
                 }
                 assert!(expected <= 1.0 + 1e-9, "r {r}: {expected}");

@@ -71,8 +71,8 @@ impl PairedGuard {
             self.rise = vec![0.0; 4];
         }
         add(&mut self.rise, pooled);
-        let log_e = self.ledger.add(bets(pooled, COARSE, Side::Bad), phi);
-        self.over.look(log_e >= bar);
+        self.ledger.add(bets(pooled, COARSE, Side::Bad), phi);
+        self.over.look(self.ledger.log_e() >= bar);
         self.pending = vec![0.0; 4];
     }
 
@@ -131,8 +131,8 @@ impl AbsoluteGuard {
         if events.n_c <= 0.0 {
             return;
         }
-        let log_e = self.ledger.add(bets(events, Limit::ratio(0.0, eps), Side::Bad), phi);
-        self.over.look(log_e >= bar);
+        self.ledger.add(bets(events, Limit::ratio(0.0, eps), Side::Bad), phi);
+        self.over.look(self.ledger.log_e() >= bar);
     }
 
     /// Log evidence now.

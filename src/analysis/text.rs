@@ -39,6 +39,12 @@ pub mod floats {
     }
 }
 
+/// Logarithm of the sum of two exponentials, without overflow.
+pub fn log_sum_of_two(a: f64, b: f64) -> f64 {
+    let (less, more) = if a < b { (a, b) } else { (b, a) };
+    if less == f64::NEG_INFINITY { more } else { more + (less - more).exp().ln_1p() }
+}
+
 /// Logarithm of a sum of exponentials, without overflow. An empty list gives minus infinity.
 pub fn log_sum_exp(values: &[f64]) -> f64 {
     let max = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);

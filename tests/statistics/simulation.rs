@@ -42,7 +42,8 @@ fn rolled_back(traffic: &mut Traffic, split: f64, p_b: f64, p_c: f64, looks: u32
         if n_c < 1.0 || n_b < 1.0 {
             return false;
         }
-        over.look(ledger.add(bets(events, limit, Side::Bad), 1.0) >= -0.01f64.ln());
+        ledger.add(bets(events, limit, Side::Bad), 1.0);
+        over.look(ledger.log_e() >= -0.01f64.ln());
         over.count() >= 2
     })
 }
