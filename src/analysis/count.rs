@@ -87,19 +87,21 @@ pub fn requests_needed(
             ledger.log_w().iter().zip(gain).map(|(w, g)| w - (BETS as f64).ln() + h * g).collect();
         log_sum_exp(&parts) - bar
     };
-    if at(0.0) >= 0.0 {
-        return Some(0.0);
-    }
+    if at(0.0) >= 0.0 { Some(0.0) } else { smallest(|h| at(h) >= 0.0, 1e15) }
+}
+
+/// The smallest number, at most about `most`, from which on `reached` holds; it does not at 0.
+pub fn smallest(reached: impl Fn(f64) -> bool, most: f64) -> Option<f64> {
     let (mut low, mut high) = (0.0, 1.0);
-    while at(high) < 0.0 {
+    while !reached(high) {
         high *= 2.0;
-        if high > 1e15 {
+        if high > most {
             return None;
         }
     }
     for _ in 0..60 {
         let middle = 0.5 * (low + high);
-        if at(middle) >= 0.0 { high = middle } else { low = middle }
+        if reached(middle) { high = middle } else { low = middle }
     }
     Some(high)
 }

@@ -34,8 +34,7 @@ pub fn phi(plan: &MetricPlan, hour: &Counts, looks: &[Counts]) -> f64 {
         Kind::Ratio => of(&|counts| counts.bad),
         Kind::Slo => slow(plan.bound),
         Kind::Latency => {
-            let common = latency::common_bounds(hour, hour);
-            let bounds = latency::choose_bounds(hour, &common, &plan.quantiles).unwrap_or_default();
+            let bounds = latency::own_bounds(hour, &plan.quantiles).unwrap_or_default();
             bounds.into_iter().map(slow).fold(1.0, f64::max)
         }
         // The rarer of the two outcomes.

@@ -108,6 +108,11 @@ fn sampled(plan: &MetricPlan, traffic: Traffic<'_>, step: &Step) -> f64 {
     if slower <= 0.0 { NEVER } else { f64::from(plan.min_samples) / (traffic.per_look * slower) }
 }
 
+/// Looks of a step that nothing but its hold and its samples keeps waiting.
+fn planned(plan: &MetricPlan, traffic: Traffic<'_>, step: &Step) -> f64 {
+    step.hold.max(sampled(plan, traffic, step))
+}
+
 /// Expected growth of each test's six logarithms in one look. Tests: one, or one for each latency bound.
 fn gains(
     plan: &MetricPlan,
@@ -134,8 +139,7 @@ fn gains(
         Kind::Ratio => vec![counted(hour.bad / hour.n)],
         Kind::Slo => vec![slow(plan.bound)?],
         Kind::Latency => {
-            let common = latency::common_bounds(hour, hour);
-            let bounds = latency::choose_bounds(hour, &common, &plan.quantiles).ok()?;
+            let bounds = latency::own_bounds(hour, &plan.quantiles).ok()?;
             bounds.into_iter().map(slow).collect::<Option<Vec<_>>>()?
         }
         Kind::MeanHistogram | Kind::MeanSumSquares | Kind::MeanPassFail => {
@@ -168,19 +172,7 @@ fn grown(parts: &[Parts], gains: &[Parts], looks: f64) -> Vec<Parts> {
 
 /// The smallest number of looks at which `reached` holds. It holds from there on: evidence is convex in time.
 fn first(reached: impl Fn(f64) -> bool) -> Option<f64> {
-    let mut high = 1.0;
-    while !reached(high) {
-        high *= 2.0;
-        if high > NEVER {
-            return None;
-        }
-    }
-    let mut low = 0.0;
-    for _ in 0..50 {
-        let middle = 0.5 * (low + high);
-        if reached(middle) { high = middle } else { low = middle }
-    }
-    Some(high.ceil())
+    count::smallest(reached, NEVER).map(f64::ceil)
 }
 
 /// Proof is asked at the last step; every look with data before it counts.
@@ -198,7 +190,7 @@ fn proof(
     let (mut looks, mut requests) = (0.0, 0.0);
     for (i, step) in steps.iter().enumerate() {
         let gain = gains(step);
-        let planned = step.hold.max(sampled(plan, traffic, step));
+        let planned = planned(plan, traffic, step);
         let needed = if i + 1 < steps.len() {
             planned
         } else {
@@ -234,7 +226,7 @@ fn detection(
         let crossed = first(|h| log_e(&grown(&parts, &gain, h)) >= bar);
         let crossed =
             crossed.map(|h| (h + f64::from(plan.confirm.saturating_sub(1))).max(f64::from(plan.confirm)));
-        let planned = step.hold.max(sampled(plan, traffic, step));
+        let planned = planned(plan, traffic, step);
         let after = grown(&parts, &gain, planned);
         let stays = log_sum_exp(&[log_e(&after), 0.5_f64.ln()]) >= 0.0 || i + 1 == steps.len();
         if let Some(needed) = crossed.filter(|needed| *needed <= planned || stays) {

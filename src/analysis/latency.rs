@@ -37,6 +37,14 @@ pub fn choose_bounds(history: &Counts, common: &[f64], quantiles: &[f64]) -> Res
     Ok(chosen.collect())
 }
 
+/// The bounds as they are to be expected while only stable's buckets are known.
+///
+/// # Errors
+/// As [`choose_bounds`].
+pub fn own_bounds(history: &Counts, quantiles: &[f64]) -> Result<Vec<f64>, Reason> {
+    choose_bounds(history, &common_bounds(history, history), quantiles)
+}
+
 /// Upper edge of the bucket that contains the quantile: what a warm-up of twice stable's p99 is reckoned from. `None`
 /// without requests, or when the quantile is beyond the last finite bucket.
 pub fn upper_edge(history: &Counts, quantile: f64) -> Option<f64> {

@@ -1,13 +1,13 @@
 //! `understudy judge`: what a rollout would have decided on a recorded trace, look by look.
 
 use std::fmt::Write as _;
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
+use super::input;
 use crate::analysis::trace::{Decision, KEYS, Kind, Look, Settings, SettingsError, Trace, TraceError};
 use crate::analysis::verdict::Direction;
 
@@ -100,7 +100,8 @@ pub fn run(args: &JudgeArgs) -> Result<String, JudgeError> {
     let mut settings = Settings::default();
     args.settings.iter().try_for_each(|text| settings.set(text))?;
     let start = args.start.map(time).transpose()?;
-    let text = read(&args.file).map_err(|source| JudgeError::File { path: args.file.clone(), source })?;
+    let text =
+        input::read(&args.file).map_err(|source| JudgeError::File { path: args.file.clone(), source })?;
     let kind = match args.kind {
         KindArg::Errors => Kind::Errors,
         KindArg::Latency => Kind::Latency,
@@ -116,15 +117,6 @@ pub fn run(args: &JudgeArgs) -> Result<String, JudgeError> {
         }
         Output::Json => looks.fold(String::new(), |text, look| text + &json_line(&look)),
     })
-}
-
-fn read(path: &Path) -> std::io::Result<String> {
-    if path.as_os_str() != "-" {
-        return std::fs::read_to_string(path);
-    }
-    let mut text = String::new();
-    std::io::stdin().read_to_string(&mut text)?;
-    Ok(text)
 }
 
 fn time(seconds: f64) -> Result<DateTime<Utc>, JudgeError> {

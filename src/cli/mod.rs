@@ -3,5 +3,6 @@
 pub mod config;
 pub mod controller;
 pub mod crds;
+mod input;
 pub mod judge;
 pub mod simulate;

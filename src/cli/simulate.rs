@@ -1,13 +1,14 @@
 //! `understudy simulate`: a rollout's settings against synthetic arms, many times.
 
-use std::io::{IsTerminal as _, Read as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::io::{IsTerminal as _, Write as _};
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 
+use super::input;
 use crate::synthetic::{
     self, Arm, ArmError, ArmSettings, BUCKETS, ManifestError, Report, Run, Study, StudyError, Traffic,
 };
@@ -132,7 +133,8 @@ pub fn run(args: &SimulateArgs) -> Result<String, SimulateError> {
 }
 
 fn study(args: &SimulateArgs) -> Result<Study, SimulateError> {
-    let text = read(&args.file).map_err(|source| SimulateError::File { path: args.file.clone(), source })?;
+    let text =
+        input::read(&args.file).map_err(|source| SimulateError::File { path: args.file.clone(), source })?;
     let rollout = synthetic::rollout(&text, args.name.as_deref())
         .map_err(|source| SimulateError::Manifest { path: args.file.clone(), source })?;
     if args.stable.from.is_some() {
@@ -195,13 +197,4 @@ pub fn runs(study: &Study, count: u64) -> Vec<Run> {
 
 fn time(text: &str) -> Result<chrono::Duration, String> {
     synthetic::duration(text).ok_or_else(|| format!("{text:?} is not a time such as 30m or 2h"))
-}
-
-fn read(path: &Path) -> std::io::Result<String> {
-    if path.as_os_str() != "-" {
-        return std::fs::read_to_string(path);
-    }
-    let mut text = String::new();
-    std::io::stdin().read_to_string(&mut text)?;
-    Ok(text)
 }

@@ -156,18 +156,9 @@ fn is_metric_name(name: &str) -> bool {
 pub(super) fn arm_matchers(arm: &ArmMatcher) -> Result<Vec<Matcher>, ScopeError> {
     match arm {
         ArmMatcher::Pods { label, names } => {
-            if let Some(odd) = names.iter().find(|name| !is_pod_name(name)) {
-                return Err(ScopeError::PodName(odd.clone()));
-            }
-            // A name has letters, digits, '-' and '.'; only the dot means something in a regular expression.
-            let escaped: Vec<String> = names.iter().map(|name| name.replace('.', "\\.")).collect();
-            match names.as_slice() {
-                [] => Err(ScopeError::EmptyArm),
-                [only] => Ok(vec![Matcher::new(MatchOp::Equal, label, only)]),
-                _ => Matcher::new_matcher(token::T_EQL_REGEX, label.clone(), escaped.join("|"))
-                    .map(|matcher| vec![matcher])
-                    .map_err(syntax),
-            }
+            pod_names(names)?;
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            if names.is_empty() { Err(ScopeError::EmptyArm) } else { Ok(vec![any_of(label, &names)?]) }
         }
         ArmMatcher::Labels(labels) => {
             // An empty value would match every series without the label.
@@ -179,7 +170,30 @@ pub(super) fn arm_matchers(arm: &ArmMatcher) -> Result<Vec<Matcher>, ScopeError>
     }
 }
 
-pub(super) fn is_pod_name(name: &str) -> bool {
+/// A matcher for exactly these values.
+pub(super) fn any_of(label: &str, values: &[&str]) -> Result<Matcher, ScopeError> {
+    match values {
+        [only] => Ok(Matcher::new(MatchOp::Equal, label, only)),
+        several => {
+            let text: Vec<String> = several.iter().map(|value| literal(value)).collect();
+            Matcher::new_matcher(token::T_EQL_REGEX, label.to_owned(), text.join("|"))
+                .map_err(|_| ScopeError::Unprintable)
+        }
+    }
+}
+
+/// A regular expression that matches exactly this text.
+fn literal(text: &str) -> String {
+    let special = |c: char| r"\.+*?()|[]{}^$".contains(c);
+    text.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c])).collect()
+}
+
+/// Refuses what no pod can be named.
+pub(super) fn pod_names(names: &[String]) -> Result<(), ScopeError> {
+    names.iter().find(|name| !is_pod_name(name)).map_or(Ok(()), |odd| Err(ScopeError::PodName(odd.clone())))
+}
+
+fn is_pod_name(name: &str) -> bool {
     let edge = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     !name.is_empty()
         && name.len() <= 253

@@ -3,10 +3,10 @@
 //!
 //! A query may select more than one question wants. Which series are whose is decided here, by the same matchers.
 
-use promql_parser::label::{MatchOp, Matcher, Matchers};
-use promql_parser::parser::{VectorSelector, token};
+use promql_parser::label::{Matcher, Matchers};
+use promql_parser::parser::VectorSelector;
 
-use super::promql::{ScopeError, is_pod_name, kept};
+use super::promql::{ScopeError, any_of, kept, pod_names};
 use super::source::{ArmMatcher, Series};
 
 /// One selector of one arm: what is asked for, before it is known with what else.
@@ -27,9 +27,7 @@ impl Wanted {
     pub fn new(selector: &str, arm: &ArmMatcher, differing: &[String]) -> Result<Self, ScopeError> {
         let (label, values) = match arm {
             ArmMatcher::Pods { label, names } => {
-                if let Some(odd) = names.iter().find(|name| !is_pod_name(name)) {
-                    return Err(ScopeError::PodName(odd.clone()));
-                }
+                pod_names(names)?;
                 (label.clone(), names.clone())
             }
             ArmMatcher::Labels(labels) => match labels.iter().next() {
@@ -121,24 +119,6 @@ fn selector(heads: &[&Wanted], members: &[&Wanted]) -> Result<String, ScopeError
     };
     let meant = VectorSelector { name, matchers: Matchers::new(matchers), offset: None, at: None };
     super::promql::printed(&meant)
-}
-
-/// A matcher for exactly these values.
-fn any_of(label: &str, values: &[&str]) -> Result<Matcher, ScopeError> {
-    match values {
-        [only] => Ok(Matcher::new(MatchOp::Equal, label, only)),
-        several => {
-            let text: Vec<String> = several.iter().map(|value| literal(value)).collect();
-            Matcher::new_matcher(token::T_EQL_REGEX, label.to_owned(), text.join("|"))
-                .map_err(|_| ScopeError::Unprintable)
-        }
-    }
-}
-
-/// A regular expression that matches exactly this text.
-fn literal(text: &str) -> String {
-    let special = |c: char| r"\.+*?()|[]{}^$".contains(c);
-    text.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c])).collect()
 }
 
 #[cfg(test)]

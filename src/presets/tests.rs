@@ -1,24 +1,13 @@
 use super::*;
 use crate::measure::together::Wanted;
 use crate::measure::{ArmMatcher, Series};
+use crate::rollout::questions::fields;
 
 const ALL: [Preset; 7] =
     [Preset::Envoy, Preset::Istio, Preset::KServe, Preset::SGLang, Preset::TGI, Preset::Triton, Preset::VLLM];
 
 fn entry(preset: Preset) -> Metric {
     Metric { preset: Some(preset), weight: 2.0, min_samples: 70, ..named("edge") }
-}
-
-/// Selectors of a metric, histograms by their buckets.
-fn selectors(metric: &Metric) -> Vec<String> {
-    let buckets = |histogram: &str| match histogram.split_once('{') {
-        Some((name, rest)) => format!("{name}_bucket{{{rest}"),
-        None => format!("{histogram}_bucket"),
-    };
-    let ratio = metric.ratio.iter().flat_map(|r| [Some(r.bad.clone()), r.total.clone(), r.good.clone()]);
-    let mean = metric.mean.iter().flat_map(|m| [m.sum.clone(), m.count.clone()]);
-    let latency = metric.latency.iter().map(|l| Some(buckets(&l.histogram)));
-    ratio.chain(mean).chain(latency).flatten().collect()
 }
 
 /// Series as the servers name and label them; the values of the labels are made up.
@@ -86,7 +75,7 @@ fn every_selector_finds_a_series_of_its_server_and_every_series_is_found() {
         let all: Vec<Series> = exported(preset).into_iter().map(series).collect();
         let mut found = vec![false; all.len()];
         for metric in written_out(entry(preset)) {
-            for selector in selectors(&metric) {
+            for (_, selector) in fields(&metric) {
                 let wanted = Wanted::new(&selector, &arm(&metric), &[]).unwrap();
                 let taken: Vec<usize> = (0..all.len()).filter(|i| wanted.takes(&all[*i])).collect();
                 assert!(!taken.is_empty(), "{preset:?}: {selector} finds nothing");

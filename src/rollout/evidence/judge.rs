@@ -4,17 +4,16 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Duration, Utc};
 
-use crate::analysis::verdict::one_digit;
 use crate::analysis::{
     Cursor, Discard, Interval, Kind, Looks, MetricPlan, MetricState, MetricVerdict, Outcome, RawSeries,
     Reason, Span, Stage, Window, advance, intervals, sample, value,
 };
 use crate::api::condition::{ConditionType, Finding};
-use crate::api::duration::in_words;
 use crate::api::{ArmNumbers, Evidence, MetricEvidence, MetricStatus};
 use crate::rollout::questions::{self, Answer};
 use crate::rollout::{Draft, world};
 
+use super::outlook::about;
 use super::{moved, prune, unpack};
 
 /// How all metrics stand after this pass.
@@ -285,8 +284,7 @@ fn time_needed(samples: i64, state: &MetricState) -> Option<String> {
     if seconds <= 0.0 || state.step_candidate <= 0.0 {
         return None;
     }
-    let needed = one_digit(samples as f64 * seconds / state.step_candidate);
-    Some(in_words(Duration::seconds(i64::try_from(needed).unwrap_or(i64::MAX / 1000))))
+    Some(about(samples as f64 * seconds / state.step_candidate))
 }
 
 /// A verdict as status shows it.

@@ -8,10 +8,11 @@ use crate::analysis::forecast::{Outlook, Step, Traffic, When, default_detect, de
 use crate::analysis::verdict::{group, one_digit};
 use crate::analysis::{Limit, MetricPlan, MetricState};
 use crate::api::duration::in_words;
-use crate::api::{Forecast, Metric, MetricForecast};
+use crate::api::{Forecast, MetricForecast};
 use crate::rollout::{Draft, draft};
 
 use super::history::Past;
+use super::start::filled;
 use super::warm_up;
 
 /// Weights that are proposed for a last step which is too slow, in percent.
@@ -40,7 +41,7 @@ pub fn forecast(
         let user = metrics.iter().find(|m| m.name == plan.name)?;
         let past = histories.get(&plan.name).filter(|past| past.seconds > 0.0)?;
         let traffic = Traffic { per_look: past.hour.n / past.seconds * look, hour: &past.hour };
-        let detect = detect(plan, user);
+        let detect = filled(default_detect(plan.kind), user.detect.as_ref());
         Some((detect, traffic, outlook(plan, detect, traffic, &steps)?))
     };
     let mut expected = Vec::new();
@@ -85,21 +86,14 @@ fn steps(d: &Draft<'_>, interval: Duration) -> Vec<Step> {
     strategy.canary.steps.iter().map(step).collect()
 }
 
-fn detect(plan: &MetricPlan, metric: &Metric) -> Limit {
-    let default = default_detect(plan.kind);
-    match &metric.detect {
-        None => default,
-        Some(user) => Limit {
-            ratio: user.ratio.unwrap_or(default.ratio),
-            plus: user.by.or(user.plus).unwrap_or(default.plus),
-        },
-    }
-}
-
 /// Looks as a time, to one digit.
 fn time(looks: f64, look: f64) -> String {
-    let seconds = one_digit(looks * look);
-    in_words(Duration::seconds(i64::try_from(seconds).unwrap_or(i64::MAX / 1000)))
+    about(looks * look)
+}
+
+/// Seconds in words, to one digit.
+pub(super) fn about(seconds: f64) -> String {
+    in_words(Duration::seconds(i64::try_from(one_digit(seconds)).unwrap_or(i64::MAX / 1000)))
 }
 
 fn row(e: &Expected<'_>, look: f64) -> MetricForecast {

@@ -74,9 +74,9 @@ pub fn metric_plans(
     let shares = shares(spec.analysis.error_budget);
     let budgets = split_by(spec.analysis.false_rollback_rate, shares, looks, &claims);
     let stage = if spec.strategy.shadow.is_some() { Stage::Shadow } else { Stage::Canary };
+    let unknown = Past::default();
     let with = |(metric, budget): (&Metric, MetricBudget)| {
-        let Past { hour: past, looks: before, .. } =
-            &histories.get(&metric.name).cloned().unwrap_or_default();
+        let Past { hour: past, looks: before, .. } = histories.get(&metric.name).unwrap_or(&unknown);
         let mut plan = MetricPlan::new(&metric.name, version, kind(metric), budget);
         limits(&mut plan, metric);
         plan.paired_watch = looks.paired_watch;
@@ -143,15 +143,21 @@ fn range(of: &api::Value) -> Range {
     Range { min: of.min.map(Rounded), max: of.max.map(Rounded) }
 }
 
+/// What the user wrote of a limit, the rest from `default`.
+pub(super) fn filled(default: Limit, user: Option<&api::Limit>) -> Limit {
+    match user {
+        None => default,
+        Some(l) => {
+            Limit { ratio: l.ratio.unwrap_or(default.ratio), plus: l.by.or(l.plus).unwrap_or(default.plus) }
+        }
+    }
+}
+
 fn limits(plan: &mut MetricPlan, metric: &Metric) {
-    let with = |of: Limit, user: Option<&api::Limit>| match user {
-        None => of,
-        Some(l) => Limit { ratio: l.ratio.unwrap_or(of.ratio), plus: l.by.or(l.plus).unwrap_or(of.plus) },
-    };
-    plan.worse = with(plan.worse, metric.worse.as_ref());
+    plan.worse = filled(plan.worse, metric.worse.as_ref());
     // What is left out of the proof is the default, or the rollback bound where that is wider: a candidate between the two
     // would be neither promoted nor rolled back.
-    plan.proof = with(plan.proof, metric.proof.as_ref()).at_least(plan.worse);
+    plan.proof = filled(plan.proof, metric.proof.as_ref()).at_least(plan.worse);
     plan.min_samples = u32::try_from(metric.min_samples).unwrap_or(u32::MAX);
     plan.range = metric.value.as_ref().map(range).unwrap_or_default();
     plan.observe_only = metric.observe_only || (metric.value.is_some() && plan.range.is_open());
