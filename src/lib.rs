@@ -65,6 +65,7 @@
 //! | [`rollout`] | the state machine: one file for each phase, and what phases share |
 //! | `simulate` | a world in memory in which scripts run the state machine |
 //! | [`synthetic`] | arms drawn at random, for `understudy simulate`: what settings are worth before real requests are spent on them |
+//! | [`plot`] | pictures: a metric's arms, limit and evidence over time |
 //! | [`measure`] | I/O: Prometheus |
 //! | [`cluster`] | I/O: the only module that talks to the API server |
 //! | [`controller`] | thin shells around `decide` |
@@ -108,6 +109,7 @@ pub mod cli;
 pub mod cluster;
 pub mod controller;
 pub mod measure;
+pub mod plot;
 pub mod presets;
 pub mod registry;
 pub mod rollout;

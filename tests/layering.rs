@@ -4,8 +4,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules that decide. They get the time and the world as values.
-const PURE: [&str; 9] =
-    ["api", "presets", "registry", "analysis", "workload", "traffic", "rollout", "simulate", "synthetic"];
+const PURE: [&str; 10] = [
+    "api",
+    "presets",
+    "registry",
+    "analysis",
+    "plot",
+    "workload",
+    "traffic",
+    "rollout",
+    "simulate",
+    "synthetic",
+];
 
 /// Words that stand for I/O, a runtime or a clock.
 const FORBIDDEN: [&str; 14] = [
@@ -26,10 +36,11 @@ const FORBIDDEN: [&str; 14] = [
 ];
 
 /// Which modules each module may use. What is not listed here may use everything.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("api", &["api"]),
     ("presets", &["presets", "api"]),
     ("analysis", &["analysis"]),
+    ("plot", &["plot", "analysis"]),
     ("registry", &["registry", "api"]),
     ("workload", &["workload", "api"]),
     ("traffic", &["traffic", "workload", "api"]),

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
-use super::input;
+use super::{input, judge_plot};
 use crate::analysis::trace::{Decision, KEYS, Kind, Look, Settings, SettingsError, Trace, TraceError};
 use crate::analysis::verdict::Direction;
 
@@ -28,6 +28,9 @@ pub struct JudgeArgs {
     /// How the looks are printed.
     #[arg(short, long, default_value = "csv")]
     pub output: Output,
+    /// Writes a picture (SVG) to this file: both arms, the limit and the evidence both ways over time.
+    #[arg(long, value_name = "FILE.svg")]
+    pub plot: Option<PathBuf>,
     /// Settings of the test, such as alpha=0.01 rho=1.5; see the list below.
     #[arg(value_name = "KEY=VALUE")]
     pub settings: Vec<String>,
@@ -75,6 +78,14 @@ pub enum JudgeError {
     /// A setting.
     #[error(transparent)]
     Setting(#[from] SettingsError),
+    /// The picture.
+    #[error("could not write {path}: {source}", path = .path.display())]
+    Plot {
+        /// Where to.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// The start.
     #[error("--start {0} is no time in seconds")]
     Start(f64),
@@ -109,14 +120,23 @@ pub fn run(args: &JudgeArgs) -> Result<String, JudgeError> {
     };
     let trace =
         Trace::read(&text, kind).map_err(|source| JudgeError::Trace { path: args.file.clone(), source })?;
-    let looks = trace.judge(&settings, start);
-    Ok(match args.output {
-        Output::Csv => {
-            let header = "ts,n_cand,n_base,log_e_bad,log_e_ok,decision,forecast\n".to_owned();
-            looks.fold(header, |text, look| text + &csv(&look))
-        }
-        Output::Json => looks.fold(String::new(), |text, look| text + &json_line(&look)),
-    })
+    let mut judge = trace.judge(&settings, start);
+    let (mut text, line): (String, fn(&Look) -> String) = match args.output {
+        Output::Csv => ("ts,n_cand,n_base,log_e_bad,log_e_ok,decision,forecast\n".to_owned(), csv),
+        Output::Json => (String::new(), json_line),
+    };
+    let Some(path) = &args.plot else {
+        judge.for_each(|look| text += &line(&look));
+        return Ok(text);
+    };
+    let mut picture = judge_plot::Picture::new(args.kind, trace.plan(&settings).kind);
+    while let Some((at, verdict)) = judge.step() {
+        let look = judge.look(at, &verdict);
+        text += &line(&look);
+        picture.add(&look, &verdict);
+    }
+    std::fs::write(path, picture.svg()).map_err(|source| JudgeError::Plot { path: path.clone(), source })?;
+    Ok(text)
 }
 
 fn time(seconds: f64) -> Result<DateTime<Utc>, JudgeError> {

@@ -5,4 +5,5 @@ pub mod controller;
 pub mod crds;
 mod input;
 pub mod judge;
+mod judge_plot;
 pub mod simulate;

@@ -233,21 +233,17 @@ impl Judge {
         self.state = state;
         Some((at, verdict))
     }
-}
 
-impl Iterator for Judge {
-    type Item = Look;
-
-    fn next(&mut self) -> Option<Look> {
-        let (at, verdict) = self.step()?;
-        // Not the verdict's own, which is rounded up to one digit for people.
+    /// What a look's verdict comes to; `verdict` is that of the last [`Judge::step`].
+    pub fn look(&self, at: DateTime<Utc>, verdict: &MetricVerdict) -> Look {
+        // Not the verdict's own forecast, which is rounded up to one digit for people.
         let forecast = match &verdict.outcome {
             Outcome::Inconclusive { .. } => {
                 self.state.engine.forecast(&self.plan, verdict.bar_bad, verdict.bar_ok)
             }
             Outcome::Pass | Outcome::Breach(_) | Outcome::Unavailable(_) | Outcome::WarmUp => None,
         };
-        Some(Look {
+        Look {
             at,
             n_candidate: verdict.candidate.n,
             n_stable: verdict.stable.n,
@@ -255,7 +251,16 @@ impl Iterator for Judge {
             log_ok: verdict.log_ok,
             decision: Decision::of(&verdict.outcome),
             forecast,
-        })
+        }
+    }
+}
+
+impl Iterator for Judge {
+    type Item = Look;
+
+    fn next(&mut self) -> Option<Look> {
+        let (at, verdict) = self.step()?;
+        Some(self.look(at, &verdict))
     }
 }
 
