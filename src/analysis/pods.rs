@@ -4,28 +4,13 @@
 use chrono::{DateTime, Duration, Utc};
 
 /// Exits in this time count together.
-const WINDOW: Duration = Duration::minutes(5);
+pub const WINDOW: Duration = Duration::minutes(5);
 
 /// Exits that make a crash loop.
 const EXITS: usize = 2;
 
 /// The longest wait for missing endpoints, whatever `deadlines.ready` says.
 const LONGEST_WAIT: Duration = Duration::minutes(5);
-
-/// Causes outside the version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Explained {
-    /// By the kubelet or through the eviction API.
-    Eviction,
-    /// By a pod of higher priority.
-    Preemption,
-    /// The node went away.
-    NodeLost,
-    /// Somebody deleted the pod.
-    Deletion,
-    /// The Deployment was scaled down.
-    ScaleDown,
-}
 
 /// One container that ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,8 +23,8 @@ pub struct Exit {
     pub code: i32,
     /// Killed for memory.
     pub out_of_memory: bool,
-    /// A cause outside the version.
-    pub explained: Option<Explained>,
+    /// By a cause outside the version: eviction, preemption, a lost node, deletion, scaling down.
+    pub explained: bool,
 }
 
 /// A finding about the candidate's pods.
@@ -69,7 +54,7 @@ pub enum PodBreach {
 pub fn crashing(candidate: &[Exit], stable: &[Exit], now: DateTime<Utc>) -> Option<PodBreach> {
     let bad = |exits: &[Exit]| -> Vec<Exit> {
         let recent = |exit: &&Exit| exit.at > now - WINDOW && exit.at <= now;
-        let fault = |exit: &&Exit| (exit.code != 0 || exit.out_of_memory) && exit.explained.is_none();
+        let fault = |exit: &&Exit| (exit.code != 0 || exit.out_of_memory) && !exit.explained;
         exits.iter().filter(recent).filter(fault).cloned().collect()
     };
     let ours = bad(candidate);
@@ -93,14 +78,14 @@ pub struct Missing {
     pub ready: u32,
     /// Since when `ready < need`.
     pub since: DateTime<Utc>,
-    /// A cause outside the version.
-    pub explained: Option<Explained>,
+    /// By a cause outside the version.
+    pub explained: bool,
 }
 
 /// The need has been missing for `deadline` (at most five minutes) without a cause outside the version.
 pub fn not_ready(missing: Missing, deadline: Duration, now: DateTime<Utc>) -> Option<PodBreach> {
     let Missing { need, ready, since, explained } = missing;
-    let late = ready < need && explained.is_none() && now - since >= deadline.min(LONGEST_WAIT);
+    let late = ready < need && !explained && now - since >= deadline.min(LONGEST_WAIT);
     late.then_some(PodBreach::NotReady { need, ready, since })
 }
 
@@ -112,13 +97,13 @@ mod tests {
         DateTime::UNIX_EPOCH + Duration::minutes(minute)
     }
 
-    fn exit(minute: i64, code: i32, explained: Option<Explained>) -> Exit {
+    fn exit(minute: i64, code: i32, explained: bool) -> Exit {
         Exit { pod: "m-a-1".into(), at: at(minute), code, out_of_memory: code == 137, explained }
     }
 
     #[test]
     fn two_crashes_in_five_minutes_are_a_breach() {
-        let exits = [exit(1, 1, None), exit(4, 137, None)];
+        let exits = [exit(1, 1, false), exit(4, 137, false)];
         let found = crashing(&exits, &[], at(5));
         assert_eq!(found, Some(PodBreach::Crashing { exits: 2, out_of_memory: 1, pod: "m-a-1".into() }));
         assert_eq!(crashing(&exits, &[], at(7)), None);
@@ -126,24 +111,24 @@ mod tests {
 
     #[test]
     fn a_drained_node_a_clean_exit_or_a_single_crash_is_none() {
-        let drained = [exit(1, 143, Some(Explained::Eviction)), exit(2, 143, Some(Explained::NodeLost))];
+        let drained = [exit(1, 143, true), exit(2, 143, true)];
         assert_eq!(crashing(&drained, &[], at(3)), None);
-        assert_eq!(crashing(&[exit(1, 0, None), exit(2, 0, None), exit(2, 1, None)], &[], at(3)), None);
+        assert_eq!(crashing(&[exit(1, 0, false), exit(2, 0, false), exit(2, 1, false)], &[], at(3)), None);
     }
 
     #[test]
     fn stable_crashing_as_well_is_not_the_candidates_fault() {
-        let exits = [exit(1, 1, None), exit(2, 1, None)];
+        let exits = [exit(1, 1, false), exit(2, 1, false)];
         assert_eq!(crashing(&exits, &exits, at(3)), None);
     }
 
     #[test]
     fn endpoints_may_be_missing_for_five_minutes_at_most() {
-        let missing = Missing { need: 2, ready: 1, since: at(0), explained: None };
+        let missing = Missing { need: 2, ready: 1, since: at(0), explained: false };
         assert_eq!(not_ready(missing, Duration::minutes(15), at(4)), None);
         assert!(not_ready(missing, Duration::minutes(15), at(5)).is_some());
         assert!(not_ready(missing, Duration::minutes(2), at(2)).is_some());
-        let drained = Missing { explained: Some(Explained::Preemption), ..missing };
+        let drained = Missing { explained: true, ..missing };
         assert_eq!(not_ready(drained, Duration::minutes(2), at(9)), None);
     }
 }

@@ -156,7 +156,7 @@ fn exits(c: &ContainerStatus) -> Vec<ContainerExit> {
                 at: time::from_api(t.finished_at.as_ref()?),
                 code: t.exit_code,
                 reason: t.reason.clone().unwrap_or_default(),
-                restarts: c.restart_count,
+                container: c.name.clone(),
             })
         })
         .collect()
@@ -202,7 +202,7 @@ mod tests {
         assert_eq!(row.replica_set.as_deref(), Some("m-a-rs"));
         assert_eq!((row.facts.template_hash.as_str(), row.facts.grace_seconds), ("abc", 7));
         let [exit] = &row.facts.exits[..] else { panic!("{:?}", row.facts.exits) };
-        assert_eq!((exit.code, exit.reason.as_str(), exit.restarts), (137, "OOMKilled", 2));
+        assert_eq!((exit.code, exit.reason.as_str(), exit.container.as_str()), (137, "OOMKilled", "server"));
         assert_eq!(row.facts.waiting.as_deref(), Some("CrashLoopBackOff: back-off 20s"));
         assert!(!row.facts.disrupted && !row.facts.ready && !row.facts.ended);
     }

@@ -202,7 +202,7 @@ pub struct PodFacts {
     pub started: Option<DateTime<Utc>>,
     /// Grace period for its end, in seconds.
     pub grace_seconds: i64,
-    /// Exits of its containers that are known.
+    /// How its containers ended: of each no more than the last time.
     pub exits: Vec<ContainerExit>,
     /// Why a container waits, such as `ImagePullBackOff`, with the message.
     pub waiting: Option<String>,
@@ -219,8 +219,8 @@ pub struct ContainerExit {
     pub code: i32,
     /// Reason, such as `OOMKilled` or `Error`.
     pub reason: String,
-    /// How often the container has been started again since the pod began.
-    pub restarts: i32,
+    /// Name of the container.
+    pub container: String,
 }
 
 impl Observed {

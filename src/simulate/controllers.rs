@@ -83,7 +83,7 @@ fn create(world: &mut World, deployment: &Deployment, hash: &str) {
         restarted: None,
         ready: false,
         deleting: None,
-        exits: Vec::new(),
+        exit: None,
         waiting: Some("ContainerCreating".to_owned()),
         disrupted: false,
         ended: false,
@@ -151,8 +151,8 @@ fn live(world: &mut World, name: &str) {
         };
         let alive_since = p.restarted.unwrap_or(started);
         if behaviour.crashing && now - alive_since >= Duration::seconds(LIVES) {
-            let restarts = i32::try_from(p.exits.len()).unwrap_or(0) + 1;
-            p.exits.push(ContainerExit { at: now, code: 1, reason: "Error".to_owned(), restarts });
+            let (reason, container) = ("Error".to_owned(), "server".to_owned());
+            p.exit = Some(ContainerExit { at: now, code: 1, reason, container });
             p.restarted = Some(now);
             p.ready = false;
             p.waiting = Some("CrashLoopBackOff: the container ended with code 1".to_owned());

@@ -69,8 +69,8 @@ pub struct Pod {
     pub ready: bool,
     /// Since when it is being deleted.
     pub deleting: Option<DateTime<Utc>>,
-    /// Exits of its container.
-    pub exits: Vec<ContainerExit>,
+    /// How its container ended the last time: a real status tells no more.
+    pub exit: Option<ContainerExit>,
     /// Why it waits.
     pub waiting: Option<String>,
     /// Its node went away.

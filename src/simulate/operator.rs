@@ -151,7 +151,7 @@ fn pods(objects: &Objects, origin: &str) -> Vec<PodFacts> {
                 ended: p.ended,
                 started: p.started,
                 grace_seconds: GRACE,
-                exits: p.exits.clone(),
+                exits: p.exit.iter().cloned().collect(),
                 waiting: p.waiting.clone(),
                 disrupted: p.disrupted,
             })

@@ -119,6 +119,38 @@ pub struct Candidate {
     /// again in a template that changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub both: Option<BTreeMap<String, String>>,
+    /// Containers of both versions that ended badly in the last five minutes, at most ten of each version. A pod tells only
+    /// of the last time, and two make a crash loop.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exits: Vec<BadExit>,
+}
+
+/// A container that ended badly.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct BadExit {
+    /// Name of its pod.
+    pub pod: String,
+    /// Name of the container.
+    pub container: String,
+    /// When it ended.
+    pub at: DateTime<Utc>,
+    /// Exit code.
+    pub code: i32,
+    /// It was killed for memory.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub out_of_memory: bool,
+    /// The pod was being deleted, evicted or had lost its node: that is not the version's fault.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub explained: bool,
+    /// It belongs to the stable version.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub stable: bool,
+}
+
+/// Whether a mark is not worth a line.
+fn is_false(mark: &bool) -> bool {
+    !*mark
 }
 
 /// Whether a count is not worth a line.

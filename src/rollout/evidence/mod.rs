@@ -1,5 +1,6 @@
 //! Evidence: from the answers of this pass to verdicts, and the test states that status keeps.
 
+mod exits;
 mod history;
 mod judge;
 mod outlook;
@@ -8,6 +9,7 @@ mod signals;
 mod spans;
 mod start;
 
+pub use exits::remember_exits;
 pub use history::Past;
 pub use judge::{Judged, candidate_endpoints, counts, judge};
 pub use signals::{Signal, on_breach, signals};

@@ -2,14 +2,14 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::analysis::pods::{self, Exit, Explained};
+use crate::analysis::pods;
 use crate::analysis::silence::{self, Silence};
-use crate::analysis::{Breach, BreachKind, MetricVerdict};
-use crate::api::{Metric, RollbackOrHold, Slot};
+use crate::analysis::{Arm, Breach, BreachKind, MetricVerdict};
+use crate::api::{Metric, RollbackOrHold};
 use crate::rollout::{Draft, questions, world};
 
-use super::asked;
 use super::judge::{Judged, candidate_endpoints};
+use super::{asked, exits};
 
 /// Something that says the candidate is bad.
 #[derive(Clone, Debug, PartialEq)]
@@ -147,32 +147,9 @@ fn short(d: &Draft<'_>, judged: &Judged, per_stable: f64) -> Option<Signal> {
     Some(Signal { reason: "ShareNotMet", message, at: d.now(), then: RollbackOrHold::Hold })
 }
 
-fn exits(d: &Draft<'_>, slot: Slot, hash: Option<&str>) -> Vec<Exit> {
-    let fits = |h: &str| slot == Slot::Origin || hash.is_none_or(|wanted| wanted == h);
-    let of = |p: &crate::rollout::observed::PodFacts| {
-        let explained = match (p.disrupted, p.deleting) {
-            (true, _) => Some(Explained::Eviction),
-            (false, true) => Some(Explained::Deletion),
-            (false, false) => None,
-        };
-        let name = p.name.clone();
-        let exit = move |e: &crate::rollout::observed::ContainerExit| Exit {
-            pod: name.clone(),
-            at: e.at,
-            code: e.code,
-            out_of_memory: e.reason == "OOMKilled",
-            explained,
-        };
-        p.exits.iter().map(exit).collect::<Vec<_>>()
-    };
-    d.obs.pods_of(slot).filter(|p| fits(&p.template_hash)).flat_map(of).collect()
-}
-
 fn crashing(d: &Draft<'_>) -> Option<Signal> {
     let c = d.status.candidate.as_ref()?;
-    let ours = exits(d, c.slot, Some(&c.template_hash));
-    let stable = exits(d, world::active_slot(&d.status), None);
-    let found = pods::crashing(&ours, &stable, d.now())?;
+    let found = pods::crashing(&exits::of(c, Arm::Candidate), &exits::of(c, Arm::Stable), d.now())?;
     signal(d, found)
 }
 
@@ -188,7 +165,7 @@ fn not_ready(d: &Draft<'_>) -> Option<Signal> {
             need: count(crate::rollout::capacity::need_of_step(d)),
             ready: count(ready),
             since,
-            explained: disrupted.then_some(Explained::Eviction),
+            explained: disrupted,
         };
         pods::not_ready(missing, deadline, d.now())
     });

@@ -25,6 +25,7 @@ pub fn look(d: &mut Draft<'_>, stage: Stage, mirror: Option<i32>) -> Option<Look
     capacity::remember(d);
     capacity::hold_stable(d);
     evidence::remember_pods(d);
+    evidence::remember_exits(d);
     let judged = evidence::judge(d, stage);
     let per_stable = provider::per_stable(d, mirror);
     let signals = evidence::signals(d, &judged, per_stable);

@@ -123,6 +123,7 @@ pub fn start_in(d: &mut Draft<'_>, target: &Target, kind: ReleaseKind, slot: Slo
         since: d.now(),
         floor: 0,
         both: None,
+        exits: Vec::new(),
     });
     d.status.route = d.status.route.take().or_else(|| d.spec().route_name().map(str::to_owned));
     provider::remember(d);

@@ -37,6 +37,7 @@ pub fn run(d: &mut Draft<'_>) {
     let Some(c) = d.status.candidate.clone() else { return };
     capacity::remember(d);
     evidence::remember_pods(d);
+    evidence::remember_exits(d);
     let target = match target_of(d, &c) {
         Ok(target) => target,
         Err((reason, message)) => {

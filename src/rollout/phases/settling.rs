@@ -73,6 +73,7 @@ fn stands(d: &mut Draft<'_>) -> bool {
     let expedited = d.status.candidate.as_ref().is_some_and(|c| c.kind == ReleaseKind::Expedited);
     let Some(settling) = d.status.settling.clone().filter(|s| s.step <= 1 && !expedited) else { return true };
     evidence::remember_pods(d);
+    evidence::remember_exits(d);
     let judged = evidence::judge(d, Stage::Watch);
     let per_stable = provider::per_stable(d, None);
     // Who ended the watch as verified has been told of what only holds; a breach counts all the same.

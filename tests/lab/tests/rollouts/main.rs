@@ -4,6 +4,7 @@
 
 mod coming_and_going;
 mod costs;
+mod crashes;
 mod edits;
 mod evidence;
 mod fits;
@@ -76,6 +77,7 @@ fn together(world: Place) -> Vec<Trial> {
         coming_and_going::adoption_touches_nothing,
         evidence::the_forecast_of_a_small_canary_is_right,
         evidence::a_preset_reads_the_real_gateway,
+        crashes::a_drain_is_no_rejection_and_two_crashes_are,
         regressions::a_wrong_one_is_taken_back_for_its_accuracy,
         regressions::a_failing_one_is_taken_back_for_its_errors,
         regressions::a_silent_one_is_taken_back_for_its_silence,
