@@ -15,7 +15,7 @@ use crate::cluster::shelf::Key;
 use crate::measure::metric::{Part, raw};
 use crate::measure::together::{Wanted, together};
 use crate::measure::{
-    ArmMatcher, ErrorClass, Query, Reading, ScopeError, Series, SourceError, scope_expression,
+    ArmMatcher, ErrorClass, Query, Reading, ScopeError, Series, SourceError, Sources, scope_expression,
     scrape_interval,
 };
 use crate::rollout::questions::{Answer, Answers, ArmMatch, Field, Question};
@@ -47,7 +47,8 @@ pub async fn answered(
     }
     let interval = observed.rollout.spec.analysis.interval.get().to_std().unwrap_or(LONGEST);
     let began = Instant::now();
-    let mut asking = pin!(ask(ctx, questions, interval.min(LONGEST)));
+    let sent = |outcome: &str| ctx.metrics.query(outcome);
+    let mut asking = pin!(ask(&ctx.sources, questions, interval.min(LONGEST), &sent));
     let answers = loop {
         tokio::select! {
             answers = &mut asking => break answers,
@@ -91,9 +92,16 @@ struct Asked<'a> {
     of: Vec<(&'a Question, Option<Wanted>)>,
 }
 
-async fn ask(ctx: &Context, questions: Vec<Question>, deadline: Duration) -> Answers {
+/// The answers to all questions, each query within `deadline`. `sent` is told what came of each: `value`, `empty`, `error`,
+/// `timeout` or `refused`.
+pub async fn ask(
+    sources: &Sources,
+    questions: Vec<Question>,
+    deadline: Duration,
+    sent: &(dyn Fn(&str) + Sync),
+) -> Answers {
     let (asked, mut answers) = grouped(&questions);
-    let read = join_all(asked.iter().map(|asked| one(ctx, asked, deadline))).await;
+    let read = join_all(asked.iter().map(|asked| one(sources, asked, deadline, sent))).await;
     // Stable's targets have been there long enough to tell; the longest of them is what a look must wait for.
     let of_stable = read.iter().flatten().filter(|(q, _, _)| q.arm == Arm::Stable);
     let scrape = of_stable.filter_map(|(_, _, scrape)| *scrape).max();
@@ -103,11 +111,16 @@ async fn ask(ctx: &Context, questions: Vec<Question>, deadline: Duration) -> Ans
 
 /// Sends one query; the answers of all questions that it serves. Of a past that is too large for one answer, the latest part
 /// is taken that is not.
-async fn one(ctx: &Context, asked: &Asked<'_>, deadline: Duration) -> Vec<Answered> {
+async fn one(
+    sources: &Sources,
+    asked: &Asked<'_>,
+    deadline: Duration,
+    sent: &(dyn Fn(&str) + Sync),
+) -> Vec<Answered> {
     let mut query = asked.query.clone();
     let reading = loop {
-        let (reading, outcome) = read(ctx, asked.server, &query, deadline).await;
-        ctx.metrics.query(outcome);
+        let (reading, outcome) = read(sources, asked.server, &query, deadline).await;
+        sent(outcome);
         let half = (query.to - query.from) / 2;
         let too_large = matches!(&reading, Reading::Error(error) if error.class == ErrorClass::TooLarge);
         if !(too_large && asked.of.iter().all(|(question, _)| question.past) && half >= LEAST_PAST) {
@@ -174,8 +187,8 @@ fn expression(question: &Question) -> Result<Asked<'_>, ScopeError> {
     Ok(Asked { query, server: &question.server, of: vec![(question, None)] })
 }
 
-async fn read(ctx: &Context, server: &str, query: &Query, deadline: Duration) -> (Reading, &'static str) {
-    let source = match ctx.sources.get(server) {
+async fn read(sources: &Sources, server: &str, query: &Query, deadline: Duration) -> (Reading, &'static str) {
+    let source = match sources.get(server) {
         Ok(source) => source,
         Err(error) => return (Reading::Error(error), "refused"),
     };

@@ -14,6 +14,7 @@ mod report;
 mod run;
 mod wake;
 
+pub use ask::ask;
 pub use context::{Context, Memory};
 pub use error::Error;
 pub use model_rollout::reconcile;
