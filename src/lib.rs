@@ -64,6 +64,7 @@
 //! | [`analysis`] | numbers: from raw counter samples to a verdict that stays valid at every look |
 //! | [`rollout`] | the state machine: one file for each phase, and what phases share |
 //! | `simulate` | a world in memory in which scripts run the state machine |
+//! | [`course`] | the stages of a rollout look by look, without a cluster: what `simulate` and `backtest` share |
 //! | [`synthetic`] | arms drawn at random, for `understudy simulate`: what settings are worth before real requests are spent on them |
 //! | [`plot`] | pictures: a metric's arms, limit and evidence over time |
 //! | [`measure`] | I/O: Prometheus |
@@ -108,6 +109,7 @@ pub mod api;
 pub mod cli;
 pub mod cluster;
 pub mod controller;
+pub mod course;
 pub mod measure;
 pub mod plot;
 pub mod presets;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules that decide. They get the time and the world as values.
-const PURE: [&str; 10] = [
+const PURE: [&str; 11] = [
     "api",
     "presets",
     "registry",
@@ -14,6 +14,7 @@ const PURE: [&str; 10] = [
     "traffic",
     "rollout",
     "simulate",
+    "course",
     "synthetic",
 ];
 
@@ -36,7 +37,7 @@ const FORBIDDEN: [&str; 14] = [
 ];
 
 /// Which modules each module may use. What is not listed here may use everything.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("api", &["api"]),
     ("presets", &["presets", "api"]),
     ("analysis", &["analysis"]),
@@ -45,7 +46,8 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ("workload", &["workload", "api"]),
     ("traffic", &["traffic", "workload", "api"]),
     ("rollout", &["rollout", "analysis", "registry", "workload", "traffic", "api"]),
-    ("synthetic", &["synthetic", "presets", "rollout", "analysis", "api"]),
+    ("course", &["course", "rollout", "analysis", "api"]),
+    ("synthetic", &["synthetic", "course", "presets", "rollout", "analysis", "api"]),
     ("measure", &["measure", "analysis"]),
 ];
 

@@ -1,56 +1,31 @@
-//! One attempt: the stages one after the other, look by look, until it is taken back, has passed its watch, or time is over.
+//! One attempt: the course of a rollout with looks that are drawn.
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Duration, Utc};
 
-use crate::analysis::{Cursor, Discard, Interval, Looks, MetricPlan, MetricState, Span, Stage, sample, step};
-use crate::api::{HoldOrRollback, Metric, RequireProof, RollbackOrHold};
-use crate::rollout::gate::{self, Gate};
+use crate::analysis::{Cursor, Interval, Looks};
+use crate::api::Metric;
+use crate::course::{Course, End, Manner, Place, Turn};
 use crate::rollout::questions::{BURSTS, HISTORY};
-use crate::rollout::{self, Judged, Past};
+use crate::rollout::{self, Past};
 
 use super::draw::Draw;
-use super::outcome::{By, Clock, End, Run};
+use super::outcome::{Clock, Run};
 use super::study::{Study, origin};
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
-    Shadow,
-    Canary(usize),
-    Watch,
-}
-
-impl Place {
-    fn stage(self) -> Stage {
-        match self {
-            Place::Shadow => Stage::Shadow,
-            Place::Canary(_) => Stage::Canary,
-            Place::Watch => Stage::Watch,
-        }
-    }
-}
 
 /// An attempt under way.
 pub(super) struct Attempt<'a> {
     study: &'a Study,
     draw: Draw,
-    metrics: Vec<(MetricPlan, MetricState)>,
-    place: Place,
+    course: Course<'a>,
     /// Grid steps so far.
     k: u32,
-    set_at: DateTime<Utc>,
-    held: Duration,
-    awaited: Duration,
-    warm_up: Duration,
-    spans: Vec<Span>,
-    fresh_at: Option<DateTime<Utc>>,
     /// What was served last and has not been scraped yet.
     underway: Option<Vec<Interval>>,
     all: Clock,
     bad: Clock,
     promotion: Option<Clock>,
-    held_up: bool,
 }
 
 impl<'a> Attempt<'a> {
@@ -59,27 +34,17 @@ impl<'a> Attempt<'a> {
         let histories = past(study, &mut draw);
         let metrics = rollout::metric_plans(spec, &spec.version, study.interval, origin(), &histories);
         let tail = Duration::milliseconds(rollout::tail_ms(&spec.analysis.metrics, &histories));
-        let first = if spec.strategy.shadow.is_some() { Place::Shadow } else { Place::Canary(0) };
-        let mut attempt = Self {
+        let manner = Manner { words: false, moves: true };
+        Self {
             study,
             draw,
-            metrics,
-            place: first,
+            course: Course::new(spec, study.interval, metrics, origin(), tail, manner),
             k: 0,
-            set_at: origin(),
-            held: Duration::zero(),
-            awaited: Duration::zero(),
-            warm_up: spec.analysis.warm_up.get().max(tail),
-            spans: Vec::new(),
-            fresh_at: None,
             underway: None,
             all: Clock::default(),
             bad: Clock::default(),
             promotion: None,
-            held_up: false,
-        };
-        attempt.begin(first);
-        attempt
+        }
     }
 
     pub(super) fn run(mut self) -> Run {
@@ -94,7 +59,8 @@ impl<'a> Attempt<'a> {
                 return self.ended(end);
             }
             if self.now() - origin() >= longest {
-                let end = if self.promotion.is_some() { End::Watched } else { End::Undecided(self.held_up) };
+                let held_up = self.course.is_held_up();
+                let end = if self.promotion.is_some() { End::Watched } else { End::Undecided(held_up) };
                 return self.ended(end);
             }
         }
@@ -123,14 +89,10 @@ impl<'a> Attempt<'a> {
         let start = end - self.study.interval;
         let seconds = self.study.interval.num_milliseconds() as f64 / 1000.0;
         let n = self.draw.requests(self.study.traffic.requests_per_second * seconds);
-        let strategy = &self.study.spec.strategy;
-        let (n_b, n_c) = match self.place {
-            Place::Shadow => {
-                let percent = strategy.shadow.as_ref().map_or(100, |s| s.percent);
-                (n, self.draw.share(n, f64::from(percent) / 100.0))
-            }
-            Place::Canary(i) => self.split(n, strategy.canary.steps[i].weight),
-            Place::Watch => self.split(n, 100 - self.control_weight()),
+        let n_c = self.draw.share(n, f64::from(self.course.weight()) / 100.0);
+        let n_b = match self.course.place() {
+            Place::Shadow => n,
+            Place::Canary(_) | Place::Watch => n - n_c,
         };
         let bad = start - origin() >= self.study.traffic.onset;
         self.all.requests += n_c as f64;
@@ -153,152 +115,29 @@ impl<'a> Attempt<'a> {
         self.study.laws.iter().map(one).collect()
     }
 
-    fn split(&mut self, n: u64, weight: i32) -> (u64, u64) {
-        let n_c = self.draw.share(n, f64::from(weight) / 100.0);
-        (n - n_c, n_c)
-    }
-
-    /// As the controller has it: by counts of pods there is none.
-    fn control_weight(&self) -> i32 {
-        let spec = &self.study.spec;
-        if spec.traffic.gateway_api.is_some() { spec.strategy.watch.control_weight } else { 0 }
-    }
-
-    /// One pass of the controller: a look at all metrics, then what it means.
-    fn pass(&mut self, read: Vec<Interval>) -> Option<End> {
-        let (judged, breach) = self.judge(read);
-        if let Some(end) = breach {
-            return Some(end);
+    /// One pass of the controller.
+    fn pass(&mut self, mut read: Vec<Interval>) -> Option<End> {
+        let (start, end) = read.first().map_or((origin(), origin()), |i| (i.start, i.end));
+        let discarded = self.course.discarded(start, end);
+        read.iter_mut().for_each(|interval| interval.discarded = discarded);
+        if let Some(first) = read.first().filter(|_| discarded.is_none()) {
+            self.all.judged += first.candidate.n;
+            let bad = start - origin() >= self.study.traffic.onset;
+            self.bad.judged += if bad { first.candidate.n } else { 0.0 };
         }
-        self.held += judged.counted;
-        if judged.missing.is_some() {
-            return self.no_data_for_long();
-        }
-        if self.held_up && self.breached() {
-            return None;
-        }
-        self.go_on(&judged)
-    }
-
-    fn judge(&mut self, read: Vec<Interval>) -> (Judged, Option<End>) {
-        let stage = self.place.stage();
-        let mut out = Judged { looked: true, ..Judged::default() };
-        let mut end = None;
-        let (start, at) = read.first().map_or((origin(), origin()), |i| (i.start, i.end));
-        let discarded = sample::discarded(&self.spans, start, at);
-        for (i, mut interval) in read.into_iter().enumerate() {
-            let (plan, state) = &mut self.metrics[i];
-            interval.discarded = discarded;
-            let paired = stage != Stage::Watch || plan.paired_watch;
-            if rollout::counts(&interval, paired, self.set_at) {
-                self.fresh_at = self.fresh_at.max(Some(interval.end));
-                out.counted = out.counted.max(self.study.interval);
-            }
-            if i == 0 && discarded.is_none() {
-                self.all.judged += interval.candidate.n;
-                let bad = start - origin() >= self.study.traffic.onset;
-                self.bad.judged += if bad { interval.candidate.n } else { 0.0 };
-            }
-            if state.stage != stage {
-                *state = state.enter(plan, stage);
-            }
+        let looks = |(interval, (_, state)): (Interval, &(_, crate::analysis::MetricState))| {
             let cursor = Cursor { at: interval.end, ..state.cursor.clone() };
-            let looks = Looks { intervals: vec![interval], cursor, empty_looks: 0, problems: Vec::new() };
-            let verdict = step(plan, state, &looks);
-            if let Some(breach) = verdict.breach() {
-                let metric = &self.study.spec.analysis.metrics[i];
-                match rollout::on_breach(Some(metric.on_breach), self.study.spec.on_breach) {
-                    RollbackOrHold::Rollback => {
-                        let by = By::from(breach.by);
-                        end.get_or_insert(End::RolledBack { stage, metric: Some(metric.name.clone()), by });
-                    }
-                    RollbackOrHold::Hold => self.held_up = true,
-                }
-            }
-            out.verdicts.push(verdict);
-        }
-        out.missing = out.unusable();
-        (out, end)
-    }
-
-    /// A breach that only holds is latched: nothing goes on by itself.
-    fn breached(&self) -> bool {
-        self.metrics.iter().any(|(plan, state)| state.breach.is_some() && !plan.observe_only)
-    }
-
-    fn no_data_for_long(&self) -> Option<End> {
-        let policy = &self.study.spec.analysis.no_data;
-        let since = self.fresh_at.max(Some(self.set_at));
-        let long = since.is_some_and(|t| self.now() - t >= policy.after.get());
-        let rolled_back = End::RolledBack { stage: self.place.stage(), metric: None, by: By::NoEvidence };
-        (policy.then == HoldOrRollback::Rollback && long).then_some(rolled_back)
-    }
-
-    /// What the present place waits for, and the next place when that is there.
-    fn go_on(&mut self, judged: &Judged) -> Option<End> {
-        let strategy = &self.study.spec.strategy;
-        let steps = &strategy.canary.steps;
-        let (gate, next) = match (self.place, &strategy.shadow) {
-            (Place::Shadow, Some(shadow)) => {
-                let over = self.held >= shadow.duration.get();
-                (gate::shadow(over, shadow.min_requests, judged), Some(Place::Canary(0)))
-            }
-            (Place::Shadow, None) => (Gate::Open, Some(Place::Canary(0))),
-            (Place::Canary(i), _) => {
-                let last = i + 1 >= steps.len();
-                let proof = last || strategy.require_proof == RequireProof::EveryStep;
-                let next = if last { Place::Watch } else { Place::Canary(i + 1) };
-                let over = self.held >= steps[i].hold.get();
-                (gate::step(over, strategy.advance, proof, judged), Some(next))
-            }
-            (Place::Watch, _) if strategy.watch.duration.get().is_zero() => (Gate::Open, None),
-            (Place::Watch, _) => {
-                let over = self.held >= strategy.watch.duration.get();
-                (gate::watch(over, self.control_weight() > 0, judged), None)
-            }
+            Looks { intervals: vec![interval], cursor, empty_looks: 0, problems: Vec::new() }
         };
-        match (gate, next) {
-            (Gate::Hold | Gate::Look, _) => None,
-            (Gate::Evidence(_), _) => self.await_evidence(judged),
-            (Gate::Open, Some(place)) => {
-                self.begin(place);
+        let looks = read.into_iter().zip(self.course.metrics()).map(looks).collect();
+        match self.course.pass(self.now(), looks).1 {
+            Turn::Stays => None,
+            Turn::Begins(Place::Watch) => {
+                self.promotion = Some(Clock { time: self.now() - origin(), ..self.all });
                 None
             }
-            (Gate::Open, None) => Some(End::Active),
-        }
-    }
-
-    fn await_evidence(&mut self, judged: &Judged) -> Option<End> {
-        let deadlines = &self.study.spec.strategy.deadlines;
-        self.awaited += judged.counted;
-        if self.awaited < deadlines.evidence.get() {
-            return None;
-        }
-        self.held_up = true;
-        let stage = self.place.stage();
-        match deadlines.on_evidence {
-            HoldOrRollback::Hold => None,
-            HoldOrRollback::Rollback => {
-                Some(End::RolledBack { stage, metric: None, by: By::EvidenceDeadline })
-            }
-        }
-    }
-
-    /// A step begins: the share changes now, and what follows is warm-up.
-    fn begin(&mut self, place: Place) {
-        let now = self.now();
-        if place == Place::Watch {
-            self.promotion = Some(Clock { time: now - origin(), ..self.all });
-        }
-        self.place = place;
-        self.set_at = now;
-        self.held = Duration::zero();
-        self.awaited = Duration::zero();
-        self.held_up = false;
-        self.spans.retain(|span| span.to > now - self.study.interval * 2);
-        self.spans.push(Span { from: now, to: now + self.warm_up, why: Discard::WarmUp });
-        for (_, state) in &mut self.metrics {
-            *state = state.begin_step(now);
+            Turn::Begins(Place::Shadow | Place::Canary(_)) => None,
+            Turn::Ends(end) => Some(end),
         }
     }
 }

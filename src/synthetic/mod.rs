@@ -2,10 +2,8 @@
 //! worth before real requests are spent on them.
 //!
 //! Not to be confused with `simulate`, the world in memory in which scripts run the state machine. Here there is no cluster: only
-//! the traffic is made up. Plans, looks, and what a step waits for are those of the controller:
-//! [`metric_plans`](crate::rollout::metric_plans), [`step`](crate::analysis::step()) and
-//! [`gate`](crate::rollout::gate). What the cluster adds is left out: pods are ready at once, nobody edits the route,
-//! and Prometheus is never away.
+//! the traffic is made up. What is made of it is a [`course`](crate::course), whose plans, looks and rules are those of the
+//! controller; and Prometheus is never away.
 //!
 //! Pure and reproducible: a run depends on the study, the seed and its number, and on nothing else.
 
@@ -18,9 +16,10 @@ mod outcome;
 mod report;
 mod study;
 
+pub use crate::course::{By, End};
 pub use arms::{Arm, ArmError, ArmSettings, Factor, duration};
 pub use law::BUCKETS;
 pub use manifest::{ManifestError, rollout};
-pub use outcome::{By, Clock, End, Run};
+pub use outcome::{Clock, Run};
 pub use report::{Quantiles, Report, share_interval};
 pub use study::{Study, StudyError, Traffic};

@@ -10,8 +10,9 @@ use crate::analysis::Stage;
 use crate::analysis::verdict::group;
 use crate::api::duration::in_words;
 
-use super::outcome::{By, Clock, End, Run};
+use super::outcome::{Clock, Run};
 use super::study::Study;
+use crate::course::{By, End};
 
 /// Median and 90 % quantile of a time and of the candidate's requests in it.
 #[derive(Clone, Copy, Debug, PartialEq)]

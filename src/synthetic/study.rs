@@ -4,8 +4,7 @@ use chrono::{DateTime, Duration, Utc};
 
 use crate::analysis::{Kind, MetricPlan};
 use crate::api::{Metric, ModelRolloutSpec};
-use crate::presets;
-use crate::rollout;
+use crate::{course, presets, rollout};
 
 use super::arms::Arm;
 use super::attempt::Attempt;
@@ -59,12 +58,9 @@ impl Traffic {
 /// Why a rollout cannot be studied.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StudyError {
-    /// Nothing to decide by.
-    #[error("the rollout has no metric that decides: add one to spec.analysis.metrics, without observeOnly")]
-    NoMetrics,
-    /// No steps.
-    #[error("spec.strategy.canary.steps is empty: a rollout has 1 to 20 steps")]
-    NoSteps,
+    /// The rollout.
+    #[error(transparent)]
+    Rollout(#[from] course::Unusable),
     /// A number out of range.
     #[error("{0}")]
     Range(String),
@@ -176,12 +172,7 @@ fn laws(plan: &MetricPlan, metric: &Metric, traffic: &Traffic) -> Laws {
 }
 
 fn check(spec: &ModelRolloutSpec, traffic: &Traffic) -> Result<(), StudyError> {
-    if spec.analysis.metrics.iter().all(|m| m.observe_only) {
-        return Err(StudyError::NoMetrics);
-    }
-    if spec.strategy.canary.steps.is_empty() {
-        return Err(StudyError::NoSteps);
-    }
+    course::usable(spec)?;
     let range = |ok: bool, text: &str| if ok { Ok(()) } else { Err(StudyError::Range(text.to_owned())) };
     let rate = traffic.requests_per_second;
     range(rate > 0.0 && rate <= 1e6, "requests per second must be above 0 and at most 1,000,000")?;
