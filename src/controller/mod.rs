@@ -9,6 +9,7 @@ mod error;
 mod gather;
 mod model_rollout;
 mod model_version;
+pub mod queries;
 pub mod queue;
 mod report;
 mod run;

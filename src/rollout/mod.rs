@@ -36,9 +36,10 @@ mod target;
 mod unseen;
 pub mod world;
 
+pub use accepted::accepted_by;
 pub use check::{Violation, check, may_follow};
 pub use decide::decide;
-pub use evidence::{Judged, Past, counts, metric_plans, on_breach, tail_ms};
+pub use evidence::{Before, Grid, Judged, Past, counts, looks, metric_plans, on_breach, past, tail_ms};
 pub use observed::Observed;
 pub use pace::OwnWrites;
 pub use phases::gate;

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Duration, Utc};
 
 use crate::analysis::{Arm, RawSeries, sample};
-use crate::api::{Arms, Evidence, Metric, MetricEvidence, Phase};
+use crate::api::{Arms, Evidence, GatewayArm, Metric, MetricEvidence, Phase};
 
 use super::{Observed, evidence, world};
 
@@ -166,11 +166,15 @@ fn look(obs: &Observed, found: &Evidence) -> Vec<Question> {
     let lookback = sample::lookback(interval, scrape(found));
     let to = obs.now - scrape(found);
     let ask = |state: &MetricEvidence| {
-        let at = evidence::cursor(state).unwrap_or(found.t_k);
-        let from = (at - lookback * 2).max(to - HISTORY);
+        let from = oldest(evidence::cursor(state).unwrap_or(found.t_k), to, lookback);
         evidence::asked(obs, state).map(|metric| both_arms(obs, found, &metric, from, to)).unwrap_or_default()
     };
     found.metrics.iter().flat_map(ask).collect()
+}
+
+/// From when on samples are asked for that close the looks from `at` to `to`.
+pub fn oldest(at: DateTime<Utc>, to: DateTime<Utc>, lookback: Duration) -> DateTime<Utc> {
+    (at - lookback * 2).max(to - HISTORY)
 }
 
 /// Before any traffic moves: every query on the stable arm, over the hour before the attempt; and the candidate's pods.
@@ -195,7 +199,7 @@ fn preflight(obs: &Observed, found: &Evidence) -> Vec<Question> {
 }
 
 /// How far back stable is read. Histograms have many series, so that twice an hour of them could be too large an answer.
-fn past(metric: &Metric) -> Duration {
+pub fn past(metric: &Metric) -> Duration {
     let buckets = fields(metric).iter().any(|(field, _)| *field == Field::Buckets);
     if buckets { HISTORY } else { BURSTS }
 }
@@ -226,18 +230,41 @@ fn arm(
     let adoption = status.and_then(|s| s.adoption.as_ref());
     let drop_labels: Vec<String> =
         adoption.map(|a| a.labels.keys().map(|k| prometheus_label(k)).collect()).unwrap_or_default();
+    let interval = Duration::milliseconds(found.interval_ms);
+    let server = &obs.rollout.spec.analysis.prometheus;
+    let from = if metric.value.is_some() { from.max(to - VALUES) } else { from };
+    of_arm(metric, arm, &matcher, &Stretch { server, drop_labels: &drop_labels, interval, from, to })
+}
+
+/// Where is asked, and about which stretch of time.
+#[derive(Clone, Copy, Debug)]
+pub struct Stretch<'a> {
+    /// Name of the Prometheus server.
+    pub server: &'a str,
+    /// Labels that differ between the arms.
+    pub drop_labels: &'a [String],
+    /// Length of a look.
+    pub interval: Duration,
+    /// Oldest sample wanted.
+    pub from: DateTime<Utc>,
+    /// Newest sample wanted.
+    pub to: DateTime<Utc>,
+}
+
+/// What is asked about one arm in a metric: each of its counters.
+pub fn of_arm(metric: &Metric, arm: Arm, matcher: &ArmMatch, stretch: &Stretch<'_>) -> Vec<Question> {
     let question = |(field, selector): (Field, String)| Question {
         metric: metric.name.clone(),
         arm,
         field,
-        server: obs.rollout.spec.analysis.prometheus.clone(),
+        server: stretch.server.to_owned(),
         selector,
         matcher: matcher.clone(),
-        drop_labels: drop_labels.clone(),
+        drop_labels: stretch.drop_labels.to_vec(),
         past: false,
-        step: (field == Field::Value).then(|| Duration::milliseconds(found.interval_ms)),
-        from: if field == Field::Value { from.max(to - VALUES) } else { from },
-        to,
+        step: (field == Field::Value).then_some(stretch.interval),
+        from: stretch.from,
+        to: stretch.to,
     };
     fields(metric).into_iter().map(question).collect()
 }
@@ -280,8 +307,21 @@ pub fn length(metric: &Metric) -> usize {
 }
 
 /// The gateway's label of a metric, when its arms are told apart there.
-pub fn gateway(metric: &Metric) -> Option<&crate::api::GatewayArm> {
+pub fn gateway(metric: &Metric) -> Option<&GatewayArm> {
     metric.arms.as_ref().and_then(|a| a.gateway.as_ref())
+}
+
+/// The gateway's value for an arm's Service.
+pub fn gateway_value(arm: &GatewayArm, namespace: &str, service: &str, port: &str) -> String {
+    arm.value.replace("$(NAMESPACE)", namespace).replace("$(SERVICE)", service).replace("$(PORT)", port)
+}
+
+/// The label that holds the pod's name, where the arms are told apart by pods.
+pub fn pod_label(metric: &Metric) -> &str {
+    match &metric.arms {
+        Some(Arms { pod_label: Some(label), gateway: _ }) => label,
+        Some(Arms { pod_label: None, gateway: _ }) | None => "pod",
+    }
 }
 
 fn matcher(obs: &Observed, found: &Evidence, metric: &Metric, arm: Arm) -> ArmMatch {
@@ -290,17 +330,10 @@ fn matcher(obs: &Observed, found: &Evidence, metric: &Metric, arm: Arm) -> ArmMa
             Arm::Stable => obs.rollout.spec.traffic.service.clone(),
             Arm::Candidate => world::candidate_service(obs),
         };
-        let value = g
-            .value
-            .replace("$(NAMESPACE)", obs.namespace())
-            .replace("$(SERVICE)", &service)
-            .replace("$(PORT)", &world::service_port(obs));
+        let value = gateway_value(g, obs.namespace(), &service, &world::service_port(obs));
         return ArmMatch::Label { label: g.label.clone(), value };
     }
-    let label = match &metric.arms {
-        Some(Arms { pod_label: Some(label), gateway: _ }) => label.clone(),
-        Some(Arms { pod_label: None, gateway: _ }) | None => "pod".to_owned(),
-    };
+    let label = pod_label(metric).to_owned();
     let pods = match arm {
         Arm::Stable => &found.pods.stable,
         Arm::Candidate => &found.pods.candidate,

@@ -6,7 +6,7 @@ use chrono::{DateTime, Duration, Utc};
 
 use crate::analysis::{Arm, Counter, Counts, Cursor, RawSeries, Window, intervals, sample};
 use crate::api::{Evidence, Metric};
-use crate::rollout::questions::{Answer, BURSTS, HISTORY};
+use crate::rollout::questions::{Answer, BURSTS, HISTORY, Question};
 use crate::rollout::{Draft, accepted, questions};
 
 use super::refuse;
@@ -24,25 +24,55 @@ pub struct Past {
 
 /// Reads it from the answers of this pass. An error names the query that has no data on stable and what to do.
 pub fn of(d: &Draft<'_>, found: &Evidence, metric: &Metric) -> Result<Past, (&'static str, String)> {
-    let series = series(d, metric)?;
+    let started: BTreeMap<String, DateTime<Utc>> =
+        found.pods.stable.iter().filter_map(|p| p.started.map(|t| (p.name.clone(), t))).collect();
+    let before = Before {
+        t0: found.t0,
+        interval: Duration::milliseconds(found.interval_ms),
+        scrape: d.obs.answers.scrape.unwrap_or_else(|| questions::scrape(found)),
+        started: &started,
+    };
+    past(metric, &d.obs.answers.given, &before, |finding| accepted::accepted(d.obs, finding))
+}
+
+/// What is known beside the answers about the time before the attempt.
+#[derive(Clone, Copy, Debug)]
+pub struct Before<'a> {
+    /// Start of the attempt.
+    pub t0: DateTime<Utc>,
+    /// Length of a look.
+    pub interval: Duration,
+    /// The scrape interval.
+    pub scrape: Duration,
+    /// When stable's pods started, by name.
+    pub started: &'a BTreeMap<String, DateTime<Utc>>,
+}
+
+/// Stable's past in a metric, from the answers about it. `accepted`: whether the user accepts a finding.
+///
+/// # Errors
+/// Why the metric cannot be tested, or which query has no data: reason and message.
+pub fn past(
+    metric: &Metric,
+    given: &[(Question, Answer)],
+    before: &Before<'_>,
+    accepted: impl Fn(&str) -> bool,
+) -> Result<Past, (&'static str, String)> {
+    let series = series(given, metric)?;
     if metric.value.is_some() {
         // A value has no past that anything is chosen from.
         return refuse::several(metric, &series).map_or(Ok(Past::default()), Err);
     }
-    let scrape = d.obs.answers.scrape.unwrap_or_else(|| questions::scrape(found));
     // Up to the question, not to t0: data that came while the candidate was started count too, and it has had no traffic yet.
-    let answers = &d.obs.answers.given;
-    let asked = answers.iter().filter(|(q, _)| q.metric == metric.name && q.arm == Arm::Stable);
-    let until = asked.map(|(q, _)| q.to).max().unwrap_or(found.t0);
-    let started: BTreeMap<String, DateTime<Utc>> =
-        found.pods.stable.iter().filter_map(|p| p.started.map(|t| (p.name.clone(), t))).collect();
+    let asked = given.iter().filter(|(q, _)| q.metric == metric.name && q.arm == Arm::Stable);
+    let until = asked.map(|(q, _)| q.to).max().unwrap_or(before.t0);
     let read = |length: Duration, interval: Duration| {
         let window = Window {
             interval,
             until,
-            lookback: sample::lookback(interval, scrape),
+            lookback: sample::lookback(interval, before.scrape),
             series: &series,
-            started: &started,
+            started: before.started,
             discarded: &[],
             birth: Default::default(),
         };
@@ -54,11 +84,10 @@ pub fn of(d: &Draft<'_>, found: &Evidence, metric: &Metric) -> Result<Past, (&'s
     }
     let mut hour = Counts::default();
     whole.intervals.iter().for_each(|i| hour.add(&i.stable));
-    let accepted = |finding: &str| accepted::accepted(d.obs, finding);
     if let Some(refusal) = refuse::refusal(metric, &series, &hour, until, accepted) {
         return Err(refusal);
     }
-    let looks = read(BURSTS, Duration::milliseconds(found.interval_ms)).intervals;
+    let looks = read(BURSTS, before.interval).intervals;
     let looks = looks.into_iter().map(|i| i.stable).filter(|counts| counts.n > 0.0).collect();
     Ok(Past { hour, seconds: seconds(&series, until), looks })
 }
@@ -75,13 +104,10 @@ fn seconds(series: &[RawSeries], until: DateTime<Utc>) -> f64 {
     }
 }
 
-fn series(d: &Draft<'_>, metric: &Metric) -> Result<Vec<RawSeries>, (&'static str, String)> {
+fn series(given: &[(Question, Answer)], metric: &Metric) -> Result<Vec<RawSeries>, (&'static str, String)> {
     let mut series: Vec<RawSeries> = Vec::new();
     for (field, selector) in questions::fields(metric) {
-        let answer = d
-            .obs
-            .answers
-            .given
+        let answer = given
             .iter()
             .find(|(q, _)| q.metric == metric.name && q.arm == Arm::Stable && q.field == field)
             .map(|(_, a)| a);

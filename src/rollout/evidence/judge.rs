@@ -10,7 +10,7 @@ use crate::analysis::{
 };
 use crate::api::condition::{ConditionType, Finding};
 use crate::api::{ArmNumbers, Evidence, MetricEvidence, MetricStatus};
-use crate::rollout::questions::{self, Answer};
+use crate::rollout::questions::{self, Answer, Question};
 use crate::rollout::{Draft, world};
 
 use super::outlook::about;
@@ -166,19 +166,6 @@ fn read(
     if !asked {
         return (nothing, None);
     }
-    let mut series: Vec<RawSeries> = Vec::new();
-    for (question, answer) in d.obs.answers.given.iter().filter(|(q, _)| q.metric == metric.name) {
-        match answer {
-            Answer::Series(of) => series.extend(of.iter().cloned()),
-            Answer::NoData => {}
-            Answer::Failed { transient, message } => {
-                let reason = if *transient { "PrometheusUnavailable" } else { "QueryRefused" };
-                let message = format!("metric {}, query {}: {message}", metric.name, question.selector);
-                return (nothing, Some((reason.to_owned(), message)));
-            }
-        }
-    }
-    without_sums(d, metric, &mut series);
     let interval = Duration::milliseconds(found.interval_ms);
     let scrape = questions::scrape(found);
     let started: BTreeMap<String, DateTime<Utc>> = found
@@ -197,26 +184,69 @@ fn read(
             why: if s.foreign { Discard::ForeignEdit } else { Discard::WarmUp },
         })
         .collect();
+    let grid = Grid { interval, scrape, until: d.now() - scrape, started: &started, discarded: &spans };
+    let given: Vec<_> = d.obs.answers.given.iter().filter(|(q, _)| q.metric == metric.name).collect();
+    match looks(&given, kind, cursor, &grid) {
+        Ok(looks) => (looks, None),
+        Err(trouble) => (nothing, Some(trouble)),
+    }
+}
+
+/// What is known beside the answers when looks are closed.
+#[derive(Clone, Copy, Debug)]
+pub struct Grid<'a> {
+    /// Length of a look.
+    pub interval: Duration,
+    /// The scrape interval.
+    pub scrape: Duration,
+    /// Up to here every target has been scraped.
+    pub until: DateTime<Utc>,
+    /// When pods of both arms started, by name.
+    pub started: &'a BTreeMap<String, DateTime<Utc>>,
+    /// Stretches that are not judged.
+    pub discarded: &'a [Span],
+}
+
+/// The looks that a metric's answers close after the cursor.
+///
+/// # Errors
+/// Reason and message, when one of its questions was not answered.
+pub fn looks(
+    given: &[&(Question, Answer)],
+    kind: Kind,
+    cursor: &Cursor,
+    grid: &Grid<'_>,
+) -> Result<Looks, (String, String)> {
+    let mut series: Vec<RawSeries> = Vec::new();
+    for (question, answer) in given {
+        match answer {
+            Answer::Series(of) => series.extend(of.iter().cloned()),
+            Answer::NoData => {}
+            Answer::Failed { transient, message } => {
+                let reason = if *transient { "PrometheusUnavailable" } else { "QueryRefused" };
+                let message = format!("metric {}, query {}: {message}", question.metric, question.selector);
+                return Err((reason.to_owned(), message));
+            }
+        }
+    }
+    without_sums(given, &mut series);
     let window = Window {
-        interval,
-        until: d.now() - scrape,
-        lookback: sample::lookback(interval, scrape),
+        interval: grid.interval,
+        until: grid.until,
+        lookback: sample::lookback(grid.interval, grid.scrape),
         series: &series,
-        started: &started,
-        discarded: &spans,
+        started: grid.started,
+        discarded: grid.discarded,
         birth: Default::default(),
     };
-    let looks =
-        if kind == Kind::Value { value::readings(cursor, &window) } else { intervals(cursor, &window) };
-    (looks, None)
+    Ok(if kind == Kind::Value { value::readings(cursor, &window) } else { intervals(cursor, &window) })
 }
 
 /// An arm whose scores have no sum has no evidence at all: its counts alone would look like scores of 0.
-fn without_sums(d: &Draft<'_>, metric: &MetricEvidence, series: &mut Vec<RawSeries>) {
+fn without_sums(given: &[&(Question, Answer)], series: &mut Vec<RawSeries>) {
     let sums = [questions::Field::Sum, questions::Field::SumSquares];
-    let given =
-        d.obs.answers.given.iter().filter(|(q, _)| q.metric == metric.name && sums.contains(&q.field));
-    for (question, _) in given.filter(|(_, answer)| *answer == Answer::NoData) {
+    let missing = given.iter().filter(|(q, answer)| sums.contains(&q.field) && *answer == Answer::NoData);
+    for (question, _) in missing {
         series.retain(|one| one.arm != question.arm);
     }
 }

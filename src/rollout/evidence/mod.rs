@@ -10,8 +10,8 @@ mod spans;
 mod start;
 
 pub use exits::remember_exits;
-pub use history::Past;
-pub use judge::{Judged, candidate_endpoints, counts, judge};
+pub use history::{Before, Past, past};
+pub use judge::{Grid, Judged, candidate_endpoints, counts, judge, looks};
 pub use signals::{Signal, on_breach, signals};
 pub use spans::{discard, foreign_begin, foreign_end, foreign_move, prune, remember_pods, warm_up};
 pub use start::{begin, metric_plans, plan_metrics, tail_ms};
