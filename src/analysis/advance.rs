@@ -55,6 +55,9 @@ fn look(plan: &MetricPlan, state: &mut MetricState, interval: &Interval) -> bool
     if interval.stable_scraped && in_step && after(state.recent_since) {
         state.recent.push(interval.looks, interval.stable.n, interval.candidate.n);
     }
+    if state.stage == Stage::Shadow {
+        state.mirrored.look(interval, in_step);
+    }
     guards(plan, state, interval);
     // What ended before the step began belongs to the step before; before the first one the candidate had no traffic.
     if interval.discarded.is_some() || (!in_step && interval.candidate.n <= 0.0) {

@@ -11,6 +11,7 @@
 
 mod advance;
 pub mod budget;
+pub mod cost;
 pub mod count;
 pub mod dispersion;
 pub mod engine;

@@ -45,6 +45,11 @@ impl Recent {
         }
     }
 
+    /// Looks, requests of stable and of the candidate in the last four looks, or as many as there are.
+    pub fn of_late(&self) -> (u32, f64, f64) {
+        self.last(LOOKS)
+    }
+
     /// Looks, requests of stable and of the candidate in the fewest last intervals that make up so many looks.
     fn last(&self, wanted: u32) -> (u32, f64, f64) {
         let (mut looks, mut stable, mut candidate) = (0, 0.0, 0.0);

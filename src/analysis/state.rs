@@ -4,6 +4,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::cost::Mirrored;
 use super::engine::Engine;
 use super::guard::{AbsoluteGuard, PairedGuard};
 use super::interval::{Counts, Cursor};
@@ -87,6 +88,9 @@ pub struct MetricState {
     /// When the share last changed within the step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recent_since: Option<DateTime<Utc>>,
+    /// What the shadow stage has mirrored.
+    #[serde(default, skip_serializing_if = "Mirrored::is_none")]
+    pub mirrored: Mirrored,
     /// The last looks of this step, for the rule about silence.
     #[serde(default)]
     pub recent: Recent,
@@ -208,6 +212,7 @@ impl MetricState {
             step_looks: 0,
             step_since: None,
             recent_since: None,
+            mirrored: Mirrored::default(),
             recent: Recent::default(),
             warming: true,
             trouble: None,

@@ -2,6 +2,7 @@
 //!
 //! This module holds no logic beyond constructors and knows nothing of clusters, clocks or metrics.
 
+mod amount;
 pub mod condition;
 pub mod crd;
 pub mod duration;
@@ -18,6 +19,7 @@ mod strategy;
 pub mod time;
 mod traffic;
 
+pub use amount::Amount;
 pub use duration::Span;
 pub use metric::*;
 pub use metric_kinds::*;

@@ -4,8 +4,8 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Span;
 use super::rules::model_rollout;
+use super::{Amount, Span};
 
 /// How a candidate is brought on.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, Default, PartialEq)]
@@ -47,6 +47,21 @@ pub struct Shadow {
     #[serde(default = "thousand")]
     #[schemars(range(min = 0, max = 1000000000))]
     pub min_requests: i64,
+    /// What the mirrored requests may cost. Left out: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<ShadowBudget>,
+}
+
+/// What the shadow stage may cost. Both amounts are in a unit of your own. Before the stage begins its cost is reckoned from
+/// stable's requests of the hour before, and a stage that would cost more than the limit is not begun. When the limit is
+/// reached, the mirror is switched off.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct ShadowBudget {
+    /// What a thousand mirrored requests cost, such as '0.40'.
+    pub cost_per_thousand_requests: Amount,
+    /// What all mirrored requests of an attempt may cost together, such as '50.00'.
+    pub limit: Amount,
 }
 
 /// The canary stage.

@@ -9,6 +9,7 @@ pub mod claims;
 mod clean;
 mod companions;
 mod conditions;
+mod cost;
 mod countable;
 pub mod covered;
 mod decide;

@@ -89,7 +89,7 @@ pub fn keep(d: &mut Draft<'_>, mirror: Option<i32>, looked: bool) -> Kept {
     if !step.written {
         return write_decided(d, &reading, mirror, looked);
     }
-    let more = reading.candidate > step.set || (reading.mirror.is_some() && mirror.is_none());
+    let more = reading.candidate > step.set || reading.mirror.unwrap_or(0) > mirror.unwrap_or(0);
     match (more, less(d, &reading, mirror)) {
         (true, _) => correct(d, &reading, mirror),
         (false, Some(left)) => overridden(d, &reading, left, mirror),
@@ -108,7 +108,7 @@ pub fn less(d: &Draft<'_>, reading: &Reading, mirror: Option<i32>) -> Option<i32
     let route = d.obs.route.as_ref();
     let lowest = route.and_then(|r| with_names(d, |names| http_route::lowest_known(r, names, &known)));
     let left = lowest.map_or(reading.candidate, |l| l.min(reading.candidate));
-    (left < set || (mirror.is_some() && reading.mirror.is_none())).then_some(left)
+    (left < set || reading.mirror.unwrap_or(0) < mirror.unwrap_or(0)).then_some(left)
 }
 
 /// Writes what was decided and has not been read back yet.
@@ -116,7 +116,7 @@ fn write_decided(d: &mut Draft<'_>, reading: &Reading, mirror: Option<i32>, look
     let Some(step) = d.status.step.clone() else { return Kept::AsDecided };
     let left = less(d, reading, mirror);
     let as_decided = left.is_none() && reading.candidate == step.set;
-    if as_decided && reading.mirror.is_some() == mirror.is_some() && !foreign::may_be_older(d) {
+    if as_decided && reading.mirror == mirror && !foreign::may_be_older(d) {
         foreign::arrived(d);
         return Kept::AsDecided;
     }

@@ -63,7 +63,7 @@ pub fn perform(world: &mut World, command: &Command) {
             // A Deployment that is not there cannot be scaled; the script sees it by its expectations.
             let _ = world.scale(deployment, *n);
         }
-        Command::Gateway(word) => gateway(world, word),
+        Command::Gateway(word, features) => gateway(world, word, features),
         Command::Take(there, kind, name) => (if *there { take } else { free })(world, kind, name),
         Command::Volume(mode) => volume(world, mode),
         Command::Cover(key, value) => cover(world, key, value),
@@ -90,12 +90,12 @@ fn watch(world: &mut World, kind: Option<&str>) {
     world.watch_failing = kind.map(|kind| WatchFailing { kind: kind.to_owned(), why, since: world.now });
 }
 
-fn gateway(world: &mut World, word: &str) {
+fn gateway(world: &mut World, word: &str, features: &[String]) {
     world.gateway.absent = word == "absent";
     world.gateway.refuses = word == "refuses";
     world.gateway.mute = word == "mute";
     if word == "features" {
-        world.gateway.features = Some(Vec::new());
+        world.gateway.features = Some(features.to_vec());
     }
 }
 

@@ -81,8 +81,9 @@ pub enum Command {
     PodsUnready(String, usize, i64),
     /// `scale DEPLOYMENT COUNT`: by a person.
     Scale(String, i32),
-    /// `gateway well|refuses|mute|features|absent`: absent, the Gateway API is not installed.
-    Gateway(String),
+    /// `gateway well|refuses|mute|absent`: absent, the Gateway API is not installed; `gateway features [NAME ...]`: all that its
+    /// class says it supports.
+    Gateway(String, Vec<String>),
     /// `take KIND NAME`: somebody else's object has the name; `free KIND NAME`: it is gone.
     Take(bool, String, String),
     /// `volume ReadWriteOnce`: the origin's pods mount a claim with this mode.
@@ -248,8 +249,8 @@ fn command(words: &[&str], text: &str) -> Result<Command, String> {
             Command::PodsUnready(own(deployment), count(n)?, seconds(span)?)
         }
         ["scale", deployment, n] => Command::Scale(own(deployment), number(n)? as i32),
-        ["gateway", word @ ("well" | "refuses" | "mute" | "absent" | "features")] => {
-            Command::Gateway(own(word))
+        ["gateway", word @ ("well" | "refuses" | "mute" | "absent" | "features"), features @ ..] => {
+            Command::Gateway(own(word), features.iter().map(own).collect())
         }
         ["take", kind, name] => Command::Take(true, own(kind), own(name)),
         ["free", kind, name] => Command::Take(false, own(kind), own(name)),

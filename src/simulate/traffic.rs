@@ -25,6 +25,8 @@ pub struct Ledger {
     pub served: BTreeMap<String, Served>,
     /// Requests that failed though no version failed them, by why.
     pub failed: BTreeMap<String, u64>,
+    /// Copies of a mirror that reached a version.
+    pub mirrored: BTreeMap<String, u64>,
     /// When each Deployment last got a request that was not a copy.
     pub last: BTreeMap<String, i64>,
 }
@@ -174,7 +176,9 @@ fn serve(world: &mut World, service: &str, pod: &Pod, n: u64, way: Way) {
     let bad = if behaviour.silent { n } else { shares.whole(key("bad"), n as f64 * behaviour.errors) };
     let slow = shares.whole(key("slow"), n as f64 * behaviour.slow);
     let good = shares.whole(key("good"), n as f64 * behaviour.score);
-    if way != Way::Mirror {
+    if way == Way::Mirror {
+        *world.ledger.mirrored.entry(pod.version.clone()).or_default() += n;
+    } else {
         let entry = world.ledger.served.entry(pod.version.clone()).or_default();
         entry.requests += n;
         entry.bad += bad;

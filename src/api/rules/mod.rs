@@ -133,6 +133,14 @@ pub fn span() -> Rule {
     )
 }
 
+/// An amount that we can read, above 0.
+pub fn amount() -> Rule {
+    rule(
+        "self.matches('^[0-9]{1,9}([.][0-9]{1,6})?$') && self.matches('[1-9]')",
+        "an amount is a decimal number above 0 in quotes, such as '0.40', with at most six digits after the point: no sign, no unit",
+    )
+}
+
 /// Whether a field is a length of time. Rules that compute with one ask this first: what cannot be read has its own
 /// message, and an error from the computation would only hide it.
 fn readable(field: &str) -> String {

@@ -87,6 +87,9 @@ pub struct Evidence {
     /// Twice stable's p99 in milliseconds: a warm-up is never shorter.
     #[serde(default)]
     pub tail_ms: i64,
+    /// Requests of the stable version per day, by the hour before the attempt and as the gateway counts them where it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests_per_day: Option<i64>,
     /// What today's traffic can show, as reckoned before any of it moved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forecast: Option<Forecast>,

@@ -2,6 +2,7 @@
 
 mod evidence;
 mod record;
+mod shadow;
 mod slot;
 mod step;
 
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use evidence::*;
 pub use record::*;
+pub use shadow::*;
 pub use slot::*;
 pub use step::*;
 
@@ -64,6 +66,9 @@ pub struct ModelRolloutStatus {
     /// The state of the tests; with the raw samples it can be recomputed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evidence: Option<Evidence>,
+    /// The shadow stage of this attempt: what it was reckoned to cost, and what was mirrored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<ShadowStatus>,
     /// The HTTPRoute that the candidate's traffic comes through. When the spec names another one, this one is put back first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub route: Option<String>,

@@ -9,7 +9,7 @@ use crate::analysis::{
     Reason, Span, Stage, Window, advance, intervals, sample, value,
 };
 use crate::api::condition::{ConditionType, Finding};
-use crate::api::{ArmNumbers, Evidence, MetricEvidence, MetricStatus};
+use crate::api::{ArmNumbers, Evidence, MetricEvidence, MetricStatus, Phase};
 use crate::rollout::questions::{self, Answer, Question};
 use crate::rollout::{Draft, world};
 
@@ -175,6 +175,8 @@ fn read(
         .chain(&found.pods.candidate)
         .filter_map(|p| p.started.map(|t| (p.name.clone(), t)))
         .collect();
+    let off = d.status.shadow.iter().filter(|_| d.phase() == Phase::Shadow).filter_map(|s| s.off.as_ref());
+    let off = off.map(|off| Span { from: off.since, to: d.now() + interval, why: Discard::ForeignEdit });
     let spans: Vec<Span> = found
         .discarded
         .iter()
@@ -183,6 +185,7 @@ fn read(
             to: s.to.unwrap_or(d.now() + interval),
             why: if s.foreign { Discard::ForeignEdit } else { Discard::WarmUp },
         })
+        .chain(off)
         .collect();
     let grid = Grid { interval, scrape, until: d.now() - scrape, started: &started, discarded: &spans };
     let given: Vec<_> = d.obs.answers.given.iter().filter(|(q, _)| q.metric == metric.name).collect();

@@ -13,7 +13,9 @@ pub use exits::remember_exits;
 pub use history::{Before, Past, past};
 pub use judge::{Grid, Judged, candidate_endpoints, counts, judge, looks};
 pub use signals::{Signal, on_breach, signals};
-pub use spans::{discard, foreign_begin, foreign_end, foreign_move, prune, remember_pods, warm_up};
+pub use spans::{
+    discard, foreign_begin, foreign_end, foreign_move, mirror_was_off, prune, remember_pods, warm_up,
+};
 pub use start::{begin, metric_plans, plan_metrics, tail_ms};
 
 use chrono::{DateTime, Utc};

@@ -58,6 +58,14 @@ pub fn foreign_end(d: &mut Draft<'_>) {
     }
 }
 
+/// The mirror was switched off for a time: the candidate got nothing, which says nothing about it.
+pub fn mirror_was_off(d: &mut Draft<'_>, since: DateTime<Utc>) {
+    let now = d.now();
+    if let Some(e) = &mut d.status.evidence {
+        e.discarded.push(Discarded { from: since, to: Some(now), foreign: true });
+    }
+}
+
 /// Forgets what lies before the last look.
 pub fn prune(e: &mut Evidence) {
     let done = e.t_k - Duration::milliseconds(e.interval_ms);

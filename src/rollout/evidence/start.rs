@@ -10,7 +10,7 @@ use crate::analysis::verdict::Rounded;
 use crate::analysis::{Better, Kind, Limit, MetricPlan, MetricState, Stage, dispersion, guard};
 use crate::api::{self, Evidence, Metric, ModelRolloutSpec};
 
-use crate::rollout::Draft;
+use crate::rollout::{Draft, cost};
 
 use super::history::{self, Past};
 use super::{outlook, pack, refuse};
@@ -29,6 +29,7 @@ pub fn begin(d: &Draft<'_>) -> Evidence {
         asked_at: None,
         candidate_scraped: false,
         tail_ms: 0,
+        requests_per_day: None,
         forecast: None,
     }
 }
@@ -49,6 +50,7 @@ pub fn plan_metrics(d: &mut Draft<'_>, version: &str) -> Result<(), (&'static st
         .extend(metrics.iter().zip(&planned).map(|(metric, (plan, state))| pack(metric, plan, state)));
     found.scrape_ms = d.obs.answers.scrape.map(|s| s.num_milliseconds()).or(found.scrape_ms);
     found.tail_ms = tail_ms(metrics, &histories);
+    found.requests_per_day = cost::measured(metrics, &histories);
     let scrape = found.scrape_ms;
     d.status.evidence = Some(found);
     if let Some(forecast) = outlook::forecast(d, &planned, &histories, interval, scrape) {

@@ -23,6 +23,7 @@ pub fn run(d: &mut Draft<'_>) {
         d.status.rollback = None;
         d.status.candidate = None;
         d.status.evidence = None;
+        d.status.shadow = None;
         d.status.step = None;
         d.status.route = None;
         if d.spec().route_name().is_some_and(|named| named != world::route_name(d.obs)) {
@@ -133,6 +134,7 @@ pub fn start_in(d: &mut Draft<'_>, target: &Target, kind: ReleaseKind, slot: Slo
         d.status.capacity = world::replicas(d.obs.deployment(active.slot)).max(1);
     }
     d.status.evidence = (kind != ReleaseKind::Expedited).then(|| evidence::begin(d));
+    d.status.shadow = None;
     d.status.analysis.clear();
     d.status.step = None;
     d.status.rollback = None;
@@ -153,6 +155,7 @@ pub fn supersede(d: &mut Draft<'_>, message: &str) {
         route_clean_at: None,
     });
     d.status.evidence = None;
+    d.status.shadow = None;
     d.status.analysis.clear();
     d.status.step = None;
     d.status.overridden = None;

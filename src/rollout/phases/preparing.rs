@@ -10,7 +10,7 @@ use crate::api::{Candidate, ReleaseKind, Slot, time};
 use crate::rollout::provider::{self, Provider};
 use crate::rollout::rollback::{self, Cause};
 use crate::rollout::target::{self, Target};
-use crate::rollout::{Action, Draft, capacity, evidence, questions, route, selectors, world};
+use crate::rollout::{Action, Draft, capacity, cost, evidence, questions, route, selectors, world};
 use crate::traffic::http_route::{self, Programmed};
 use crate::workload::slot::{SlotSpec, deployment, is_ours};
 
@@ -58,13 +58,15 @@ pub fn run(d: &mut Draft<'_>) {
     candidate_condition(d, &c, need, ready);
     let evidence = c.kind == ReleaseKind::Expedited || preflight(d, &c, ready);
     let programmed = !by_route || (warm && programmed(d, &c));
-    if !(ready && service && evidence && programmed && d.stalled.is_none()) {
+    let shadow = d.spec().strategy.shadow.as_ref().filter(|_| by_route);
+    // Said as soon as it is known, not only when the pods are there.
+    let affordable = shadow.is_none_or(|shadow| cost::affordable(d, shadow));
+    if !(ready && service && evidence && programmed && affordable && d.stalled.is_none()) {
         return;
     }
     if paused(d) {
         return;
     }
-    let shadow = d.spec().strategy.shadow.as_ref().filter(|_| by_route);
     match (c.kind, shadow) {
         (ReleaseKind::Expedited, _) => settling::begin(d, "straight to all traffic, on a person's word"),
         (ReleaseKind::Version | ReleaseKind::Template, Some(_)) => shadow::begin(d),

@@ -89,6 +89,7 @@ pub fn forget_candidate(d: &mut Draft<'_>) {
     d.status.candidate = None;
     d.status.step = None;
     d.status.evidence = None;
+    d.status.shadow = None;
     d.status.rollback = None;
     d.status.settling = None;
     d.status.route = None;

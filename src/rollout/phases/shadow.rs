@@ -3,9 +3,10 @@
 use crate::analysis::Stage;
 use crate::api::Phase;
 use crate::rollout::rollback::{self, Cause};
-use crate::rollout::{Draft, provider, world};
+use crate::rollout::{Draft, cost, provider};
 
 use super::gate::{self, Gate};
+use super::judged::Look;
 use super::pending::{self, Overtaken};
 use super::{canary, judged, preparing};
 
@@ -13,6 +14,7 @@ use super::{canary, judged, preparing};
 pub fn begin(d: &mut Draft<'_>) {
     let percent = d.spec().strategy.shadow.as_ref().map_or(100, |s| s.percent);
     judged::step(d, 0, 0);
+    cost::begin(d, percent);
     d.transition(
         Phase::Shadow,
         "Shadow",
@@ -36,10 +38,22 @@ pub fn run(d: &mut Draft<'_>) {
         None => {}
     }
     let Some(shadow) = d.spec().strategy.shadow.clone() else { return removed(d) };
-    let Some(look) = judged::look(d, Stage::Shadow, Some(shadow.percent)) else { return };
+    let mirror = cost::mirror(d, &shadow);
+    let Some(look) = judged::look(d, Stage::Shadow, mirror) else { return };
+    // A budget is kept whatever holds the rollout.
+    cost::keep(d, &shadow, &look.judged);
     // Said whatever else holds: it takes a person to go on.
     let paused = preparing::paused(d);
+    let spent = cost::spent(d, &shadow, &look.judged);
     if !look.steady || paused {
+        return;
+    }
+    if let Some(gate) = spent {
+        match gate {
+            Gate::Open => go_on(d, &look, "the budget is spent, "),
+            Gate::Look => d.wait("the next look"),
+            Gate::Hold | Gate::Evidence(_) => {}
+        }
         return;
     }
     let hold = shadow.duration.get();
@@ -49,17 +63,21 @@ pub fn run(d: &mut Draft<'_>) {
             judged::await_evidence(d, &look.judged, &missing);
         }
         Gate::Look => d.wait("the next look"),
-        Gate::Open => {
-            let mirrored = gate::mirrored(&look.judged);
-            canary::begin(d, 0, &format!("{mirrored:.0} mirrored requests speak for it"));
-        }
+        Gate::Open => go_on(d, &look, ""),
     }
+}
+
+fn go_on(d: &mut Draft<'_>, look: &Look, why: &str) {
+    let cost = d.status.shadow.as_ref().and_then(|s| s.cost.clone());
+    let cost = cost.map_or_else(String::new, |cost| format!(", all that was mirrored cost {cost}"));
+    let mirrored = gate::mirrored(&look.judged);
+    canary::begin(d, 0, &format!("{why}{mirrored:.0} mirrored requests speak for it{cost}"));
 }
 
 /// The stage was taken out of the spec: it ends with what it has seen, unless something holds every advance.
 fn removed(d: &mut Draft<'_>) {
-    let mirror = world::reading(d.obs).and_then(|r| r.mirror).unwrap_or(100);
-    let Some(look) = judged::look(d, Stage::Shadow, Some(mirror)) else { return };
+    let mirror = cost::mirror_in_force(d);
+    let Some(look) = judged::look(d, Stage::Shadow, mirror) else { return };
     if look.steady && !preparing::paused(d) {
         canary::begin(d, 0, "spec.strategy.shadow was removed");
     }

@@ -4,6 +4,7 @@
 pub mod share;
 
 mod companions;
+mod cost;
 mod evidence;
 mod pods;
 mod status;
@@ -31,6 +32,8 @@ pub struct Checks {
     pub granted: BTreeMap<String, i32>,
     /// History entries by UID of the rollout and id.
     pub ids: BTreeMap<(String, String), Arc<HistoryEntry>>,
+    /// What the shadow stage may cost, by UID of the rollout.
+    pub purses: BTreeMap<String, cost::Purse>,
     /// Somebody else wrote the route or a selector at this second.
     pub foreign: Option<i64>,
     /// The operator's reads lag: it cannot know what happened just now.
@@ -101,6 +104,7 @@ impl Checks {
         for rollout in &rollouts {
             status::honest(self, world, rollout);
             share::bounded(self, world, rollout);
+            cost::kept(self, world, rollout);
         }
     }
 

@@ -1,0 +1,125 @@
+//! Before the mirror is on: what the stage would cost, from stable's requests of the hour before.
+
+use std::collections::BTreeMap;
+
+use crate::analysis::cost::{Fits, Planned, Price, amount, amount_at_least};
+use crate::analysis::verdict::group;
+use crate::api::{Metric, Shadow, ShadowBudget};
+use crate::rollout::evidence::{self, Past};
+use crate::rollout::{Draft, draft, questions};
+use crate::traffic::mirror::{MirrorSupport, mirror_support};
+
+use super::{NOT_COUNTED, counts, price};
+
+const SECONDS_PER_DAY: f64 = 86_400.0;
+
+/// Stable's requests per day, as the gateway counts them; where no metric is of the gateway, as its pods do. What is mirrored
+/// comes through the gateway.
+pub fn measured(metrics: &[Metric], histories: &BTreeMap<String, Past>) -> Option<i64> {
+    let per_day = |m: &Metric| {
+        let past = histories.get(&m.name).filter(|past| past.seconds > 0.0)?;
+        Some(past.hour.n / past.seconds * SECONDS_PER_DAY)
+    };
+    let most = |at_gateway: bool| {
+        let counting = metrics.iter().filter(|m| m.ratio.is_some() || m.latency.is_some() || m.slo.is_some());
+        let of = counting.filter(|m| !m.observe_only && questions::gateway(m).is_some() == at_gateway);
+        of.filter_map(per_day).reduce(f64::max)
+    };
+    most(true).or_else(|| most(false)).map(|n| n.round() as i64)
+}
+
+/// Whether the stage is within its budget, as far as can be reckoned. What it would cost is said once, and again when the spec
+/// has changed it; more than the limit is not begun.
+pub fn affordable(d: &mut Draft<'_>, shadow: &Shadow) -> bool {
+    let Some(found) = d.status.evidence.clone().filter(|e| !e.metrics.is_empty()) else { return true };
+    let Some(budget) = &shadow.budget else {
+        d.status.shadow = None;
+        return true;
+    };
+    if !found.metrics.iter().filter_map(evidence::unpack).any(|(plan, _)| counts(&plan)) {
+        d.stall("ShadowNotCounted", NOT_COUNTED);
+        return false;
+    }
+    let price = price(budget);
+    let planned = found.requests_per_day.map(|a_day| planned(d, shadow, a_day));
+    let sentence = sentence(shadow, budget, price, found.requests_per_day, planned);
+    let over = planned.filter(|p| p.requests() > price.requests());
+    let sentence = match over {
+        None => sentence,
+        Some(p) => format!("{sentence}; {}", what_would_do(d, p, price)),
+    };
+    let sentence = draft::cut(sentence, 600);
+    let mut status = d.status.shadow.clone().unwrap_or_default();
+    if status.forecast.as_ref() != Some(&sentence) {
+        let reason = if over.is_some() { "ShadowOverBudget" } else { "ShadowCost" };
+        d.event(over.is_some(), reason, sentence.clone());
+    }
+    status.limit = Some(budget.limit.to_string());
+    status.forecast = Some(sentence.clone());
+    d.status.shadow = Some(status);
+    if over.is_some() {
+        d.stall("ShadowOverBudget", sentence);
+    }
+    over.is_none()
+}
+
+fn planned(d: &Draft<'_>, shadow: &Shadow, a_day: i64) -> Planned {
+    let seconds = |span: chrono::Duration| span.num_milliseconds() as f64 / 1000.0;
+    Planned {
+        per_second: a_day as f64 / SECONDS_PER_DAY,
+        share: f64::from(shadow.percent) / 100.0,
+        seconds: seconds(shadow.duration.get()),
+        warm_up: seconds(evidence::warm_up(d)),
+        min_requests: shadow.min_requests as f64,
+    }
+}
+
+fn sentence(
+    shadow: &Shadow,
+    budget: &ShadowBudget,
+    price: Price,
+    a_day: Option<i64>,
+    planned: Option<Planned>,
+) -> String {
+    let limit = &budget.limit;
+    let (Some(a_day), Some(planned)) = (a_day, planned) else {
+        return format!(
+            "the hour before does not say how many requests the stable version gets, so the cost of the shadow stage is not known; its \
+             limit of {limit} pays for {} mirrored requests",
+            group(price.requests().floor())
+        );
+    };
+    let (percent, requests) = (shadow.percent, planned.requests());
+    format!(
+        "the stable version gets {} requests per day; to mirror {percent} % of them costs {} per day, and the shadow stage at least \
+         {} ({} requests), {} its limit of {limit}",
+        group(a_day as f64),
+        amount(price.cost(a_day as f64 * planned.share)),
+        amount(price.cost(requests)),
+        group(requests.ceil()),
+        if requests > price.requests() { "more than" } else { "within" },
+    )
+}
+
+/// What would bring it within the limit. A part is proposed only where the gateways can mirror one.
+fn what_would_do(d: &Draft<'_>, planned: Planned, price: Price) -> String {
+    let asked = d.spec().traffic.gateway_api.as_ref().map(|g| g.mirror).unwrap_or_default();
+    let possible = |p: &i32| matches!(mirror_support(asked, *p, &d.obs.gateways), MirrorSupport::Yes { .. });
+    let Fits { percent, seconds, min_requests } = planned.fits(price.requests());
+    let mut ways = Vec::new();
+    ways.extend(percent.filter(possible).map(|p| format!("percent: {p}")));
+    ways.extend(seconds.map(|s| format!("duration: {}", span(s))));
+    ways.extend(
+        min_requests.filter(|n| *n < planned.min_requests as i64).map(|n| format!("minRequests: {n}")),
+    );
+    ways.push(format!("budget.limit: '{}'", amount_at_least(price.cost(planned.requests()))));
+    format!(
+        "nothing is mirrored until it fits: in spec.strategy.shadow set {}, or take the stage out",
+        ways.join(", or ")
+    )
+}
+
+/// Seconds as they are written in a manifest, rounded down.
+fn span(seconds: i64) -> String {
+    if seconds < 120 { format!("{seconds}s") } else { format!("{}m", seconds / 60) }
+}
