@@ -55,8 +55,20 @@ pub struct Edit {
     pub writer: String,
     /// Percent that the candidate has by it.
     pub percent: i32,
+    /// Percent that is mirrored by it, and that was decided, where only that differs.
+    pub mirror: Option<(i32, i32)>,
     /// Where.
     pub on: On,
+}
+
+impl Edit {
+    /// What was set, and what was decided where `share` was.
+    fn in_words(&self, share: i32) -> (String, i32) {
+        match self.mirror {
+            Some((found, decided)) => (format!("the mirror to {found} %"), decided),
+            None => (format!("the candidate to {} %", self.percent), share),
+        }
+    }
 }
 
 /// Whether what was decided may still be carried out on that word alone: it is recent, or this pass brought new evidence.
@@ -97,13 +109,14 @@ pub fn less(d: &mut Draft<'_>, edit: &Edit, gets_any: bool, write: impl FnOnce(&
         return Kept::Writing;
     }
     let (place, reason, _, _) = edit.on.words();
-    let Edit { writer, percent, on: _ } = edit;
+    let Edit { writer, percent, .. } = edit;
     if d.status.overridden.as_ref().is_none_or(|o| o.weight != *percent || o.writer != *writer) {
         // Evidence goes on at the share that is left; only the clocks stop.
         evidence::foreign_move(d, gets_any);
         let decided = d.status.step.as_ref().map_or(0, |s| s.set);
+        let (what, decided) = edit.in_words(decided);
         let message = format!(
-            "{writer} set the candidate to {percent} % {place} where {decided} % was decided; it stays so until a Resume decision"
+            "{writer} set {what} {place} where {decided} % was decided; it stays so until a Resume decision"
         );
         d.event(true, reason, message);
         let since = d.status.overridden.as_ref().map_or(now, |o| o.since);
@@ -118,7 +131,7 @@ pub fn less(d: &mut Draft<'_>, edit: &Edit, gets_any: bool, write: impl FnOnce(&
 pub fn more(d: &mut Draft<'_>, edit: &Edit, write: impl FnOnce(&mut Draft<'_>)) -> Kept {
     let now = d.now();
     let (place, _, corrected, reason) = edit.on.words();
-    let Edit { writer, percent, on: _ } = edit;
+    let writer = &edit.writer;
     evidence::foreign_begin(d);
     let mut conflict = d
         .status
@@ -131,11 +144,8 @@ pub fn more(d: &mut Draft<'_>, edit: &Edit, write: impl FnOnce(&mut Draft<'_>)) 
     if now < due {
         d.wake_at(due);
     } else {
-        d.event(
-            true,
-            corrected,
-            format!("{writer} set the candidate to {percent} % {place}; it is put back"),
-        );
+        let (what, _) = edit.in_words(0);
+        d.event(true, corrected, format!("{writer} set {what} {place}; it is put back"));
         conflict.corrections.push(now);
         write(d);
     }

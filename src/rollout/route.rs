@@ -148,18 +148,23 @@ fn write(d: &mut Draft<'_>, mirror: Option<i32>, why: &str) {
 /// Less than decided: kept. Only a person's Resume goes up again.
 fn overridden(d: &mut Draft<'_>, reading: &Reading, left: i32, mirror: Option<i32>) -> Kept {
     let gets_any = reading.candidate > 0 || reading.mirror.is_some();
-    foreign::less(d, &edit(d, left), gets_any, |d| write(d, mirror, "resumed"))
+    let edit = edit(d, left, reading, mirror);
+    foreign::less(d, &edit, gets_any, |d| write(d, mirror, "resumed"))
 }
 
 /// More than decided: corrected.
 fn correct(d: &mut Draft<'_>, reading: &Reading, mirror: Option<i32>) -> Kept {
-    foreign::more(d, &edit(d, reading.candidate), |d| write(d, mirror, "foreign raise corrected"))
+    let edit = edit(d, reading.candidate, reading, mirror);
+    foreign::more(d, &edit, |d| write(d, mirror, "foreign raise corrected"))
 }
 
 /// The present foreign edit of the route.
-fn edit(d: &Draft<'_>, percent: i32) -> Edit {
+fn edit(d: &Draft<'_>, percent: i32, reading: &Reading, mirror: Option<i32>) -> Edit {
     let writer = d.obs.route.as_ref().map(http_route::last_writer).unwrap_or_default();
-    Edit { writer, percent, on: On::Route }
+    let as_decided = d.status.step.as_ref().is_some_and(|step| step.set == percent);
+    let (found, decided) = (reading.mirror.unwrap_or(0), mirror.unwrap_or(0));
+    let mirror = (as_decided && found != decided).then_some((found, decided));
+    Edit { writer, percent, mirror, on: On::Route }
 }
 
 /// Somebody has taken traffic from the candidate. An operator that was away may see that only together with its look, whose
@@ -181,8 +186,8 @@ pub fn per_stable(d: &Draft<'_>, mirror: Option<i32>) -> f64 {
         (Some(_), _) | (None, Some(_)) => return 0.0,
     };
     match mirror {
-        Some(_) if given.mirror.is_none() => 0.0,
-        Some(percent) => f64::from(percent) / 100.0,
+        // What is mirrored, which may be less than was decided.
+        Some(_) => f64::from(given.mirror.unwrap_or(0)) / 100.0,
         None if share >= 100 => 0.0,
         None => f64::from(share) / f64::from(100 - share),
     }

@@ -21,8 +21,8 @@ pub enum Expectation {
     Step(i32),
     /// `weight N`: the candidate's actual share.
     Weight(i32),
-    /// `mirror`: the route mirrors to the candidate.
-    Mirror,
+    /// `mirror` and `mirror PERCENT`: the route mirrors to the candidate, so many percent.
+    Mirror(Option<i32>),
     /// `active V`: the last verified version.
     Active(String),
     /// `candidate V`.
@@ -78,7 +78,8 @@ impl Expectation {
             ["phase", phase] => Self::Phase(own(phase)),
             ["step", n] => Self::Step(number(n)?),
             ["weight", n] => Self::Weight(number(n)?),
-            ["mirror"] => Self::Mirror,
+            ["mirror"] => Self::Mirror(None),
+            ["mirror", n] => Self::Mirror(Some(number(n)?)),
             ["active", v] => Self::Active(own(v)),
             ["candidate", v] => Self::Candidate(own(v)),
             ["reason", r] => Self::Reason(own(r)),
@@ -130,7 +131,7 @@ impl Expectation {
             Self::Phase(phase) => status.phase.is_some_and(|p| p.to_string() == *phase),
             Self::Step(n) => status.step.as_ref().is_some_and(|s| s.index == *n),
             Self::Weight(n) => rollout.is_some_and(|r| share::of(world, r) == *n),
-            Self::Mirror => world.route().is_some_and(|r| r.to_string().contains("requestMirror")),
+            Self::Mirror(percent) => mirrors(world, *percent),
             Self::Active(v) => status.active.as_ref().is_some_and(|a| starts(&a.version, v)),
             Self::Candidate(v) => status.candidate.as_ref().is_some_and(|c| starts(&c.version, v)),
             Self::Reason(r) => reason(status, ConditionType::Ready) == Some(r),
@@ -183,6 +184,14 @@ fn starts(version: &str, wanted: &str) -> bool {
 
 fn reason(status: &ModelRolloutStatus, type_: ConditionType) -> Option<&String> {
     condition::get(&status.conditions, type_).map(|c| &c.reason)
+}
+
+fn mirrors(world: &World, percent: Option<i32>) -> bool {
+    let rules = world.route().and_then(|r| r["spec"]["rules"].as_array()).into_iter().flatten();
+    let mut mirrors = rules
+        .flat_map(|r| r["filters"].as_array().into_iter().flatten())
+        .filter_map(|f| f.get("requestMirror"));
+    mirrors.any(|m| percent.is_none_or(|p| m["percent"].as_i64().unwrap_or(100) == i64::from(p)))
 }
 
 fn there(world: &World, kind: &str, name: &str) -> bool {

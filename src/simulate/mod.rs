@@ -19,6 +19,7 @@ mod objects;
 mod operator;
 mod people;
 mod prometheus;
+mod routes;
 mod run;
 mod script;
 mod server;

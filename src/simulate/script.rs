@@ -35,6 +35,8 @@ pub enum Command {
     Behave(String, String, f64),
     /// `route candidate PERCENT [in PATH] by WHO`.
     RouteCandidate(i64, Option<String>, String),
+    /// `route mirror PERCENT by WHO`: of the mirror that is there.
+    RouteMirror(i64, String),
     /// `route reapply by WHO`: as in Git.
     RouteReapply(String),
     /// `route rule PATH by WHO`: the user adds a rule.
@@ -224,15 +226,7 @@ fn command(words: &[&str], text: &str) -> Result<Command, String> {
         ["delete", "rollout", name] => Command::DeleteRollout(own(name)),
         ["behave", version, word] => Command::Behave(own(version), own(word), 0.0),
         ["behave", version, word, n] => Command::Behave(own(version), own(word), number(n)?),
-        ["route", "candidate", n, "by", who] => Command::RouteCandidate(number(n)? as i64, None, own(who)),
-        ["route", "candidate", n, "in", path, "by", who] => {
-            Command::RouteCandidate(number(n)? as i64, Some(own(path)), own(who))
-        }
-        ["route", "reapply", "by", who] => Command::RouteReapply(own(who)),
-        ["route", "rule", path, "by", who] => Command::RouteRule(own(path), own(who)),
-        ["route", "copy", name] => Command::RouteCopy(own(name)),
-        ["route", "delete"] => Command::Route(false),
-        ["route", "create"] => Command::Route(true),
+        ["route", rest @ ..] => about_routes(rest)?,
         ["watch", "fails", kind] => Command::Watch(Some(own(kind))),
         ["watch", "well"] => Command::Watch(None),
         ["prometheus", word] => Command::Prometheus(mood(word)?),
@@ -275,6 +269,24 @@ fn command(words: &[&str], text: &str) -> Result<Command, String> {
 fn json_after(text: &str, word: &str) -> Result<Value, String> {
     let rest = text.split_once(word).map_or("", |(_, rest)| rest).trim();
     serde_json::from_str(rest).map_err(|e| format!("{rest} is no JSON: {e}"))
+}
+
+fn about_routes(words: &[&str]) -> Result<Command, String> {
+    let own = |s: &&str| (*s).to_owned();
+    let number = |s: &str| s.parse::<i64>().map_err(|_| format!("{s} is no number"));
+    Ok(match words {
+        ["candidate", n, "by", who] => Command::RouteCandidate(number(n)?, None, own(who)),
+        ["candidate", n, "in", path, "by", who] => {
+            Command::RouteCandidate(number(n)?, Some(own(path)), own(who))
+        }
+        ["mirror", n, "by", who] => Command::RouteMirror(number(n)?, own(who)),
+        ["reapply", "by", who] => Command::RouteReapply(own(who)),
+        ["rule", path, "by", who] => Command::RouteRule(own(path), own(who)),
+        ["copy", name] => Command::RouteCopy(own(name)),
+        ["delete"] => Command::Route(false),
+        ["create"] => Command::Route(true),
+        _ => return Err("nothing that is known happens to the route".to_owned()),
+    })
 }
 
 /// What happens to selectors and to what guards them, and to what marks the slots.

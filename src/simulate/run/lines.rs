@@ -87,6 +87,7 @@ impl Simulation {
             Command::Undo(what) => self.undo = what.as_deref().cloned(),
             Command::Allow(word) => drop(self.checks.allowed.insert(word.clone())),
             Command::RouteCandidate(..)
+            | Command::RouteMirror(..)
             | Command::RouteReapply(_)
             | Command::SelectorReset(..)
             | Command::SelectorPoint(..)
