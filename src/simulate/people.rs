@@ -46,10 +46,7 @@ pub fn perform(world: &mut World, command: &Command) {
         Command::Watch(kind) => watch(world, kind.as_deref()),
         Command::Template(change) => template(world, change),
         Command::Decision(action, version, old, who) => decide(world, *action, version.as_deref(), *old, who),
-        Command::VersionDelete(v) => {
-            world.next_version();
-            world.objects.versions.remove(&format!("{NAME}-{v}"));
-        }
+        Command::VersionDelete(v) => version_delete(world, v),
         Command::VersionRegister(v, content) => version_register(world, v, content),
         Command::PodsLose(deployment, n, disrupted) => {
             lose(world, &ready_pods(world, deployment, *n), *disrupted)
@@ -115,6 +112,11 @@ fn unready(world: &mut World, pods: &[String], seconds: i64) {
             p.unready_until = Some(until);
         });
     }
+}
+
+fn version_delete(world: &mut World, version: &str) {
+    world.next_version();
+    world.objects.versions.remove(&format!("{NAME}-{version}"));
 }
 
 fn version_register(world: &mut World, version: &str, content: &str) {
