@@ -65,6 +65,7 @@
 //! | [`rollout`] | the state machine: one file for each phase, and what phases share |
 //! | `simulate` | a world in memory in which scripts run the state machine |
 //! | [`course`] | the stages of a rollout look by look, without a cluster: what `simulate` and `backtest` share |
+//! | [`backtest`] | a rollout on samples that Prometheus remembers, for `understudy backtest` |
 //! | [`synthetic`] | arms drawn at random, for `understudy simulate`: what settings are worth before real requests are spent on them |
 //! | [`plot`] | pictures: a metric's arms, limit and evidence over time |
 //! | [`measure`] | I/O: Prometheus |
@@ -106,6 +107,7 @@
 
 pub mod analysis;
 pub mod api;
+pub mod backtest;
 pub mod cli;
 pub mod cluster;
 pub mod controller;

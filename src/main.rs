@@ -21,6 +21,13 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// The decisions that a ModelRollout would have made on real Prometheus history between two times.
+    ///
+    /// Say which series were stable's and which the candidate's, and see at which look what would have been proven or turned down,
+    /// and whether these limits would have thrown out a version that was good. Plans, tests and rules are those of the
+    /// controller; nothing is written anywhere.
+    #[command(after_long_help = cli::backtest::EXAMPLES, after_help = "`understudy backtest --help` explains the arms and shows examples.")]
+    Backtest(Box<cli::backtest::BacktestArgs>),
     /// Run the operator.
     ///
     /// It finds the API server as kubectl does, or as a pod does, and acts while it holds the Lease.
@@ -48,6 +55,9 @@ enum Command {
 fn main() -> std::process::ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Controller(args) => return cli::controller::main(*args),
+        Command::Backtest(args) => {
+            cli::backtest::run(&args).map_err(|e| e.to_string()).and_then(|text| print(&text))
+        }
         Command::Crds => cli::crds::all().map_err(|e| e.to_string()).and_then(|text| print(&text)),
         Command::Judge(args) => {
             cli::judge::run(&args).map_err(|e| e.to_string()).and_then(|text| print(&text))

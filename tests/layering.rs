@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules that decide. They get the time and the world as values.
-const PURE: [&str; 11] = [
+const PURE: [&str; 12] = [
     "api",
     "presets",
     "registry",
@@ -16,6 +16,7 @@ const PURE: [&str; 11] = [
     "simulate",
     "course",
     "synthetic",
+    "backtest",
 ];
 
 /// Words that stand for I/O, a runtime or a clock.
@@ -37,7 +38,7 @@ const FORBIDDEN: [&str; 14] = [
 ];
 
 /// Which modules each module may use. What is not listed here may use everything.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("api", &["api"]),
     ("presets", &["presets", "api"]),
     ("analysis", &["analysis"]),
@@ -47,6 +48,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ("traffic", &["traffic", "workload", "api"]),
     ("rollout", &["rollout", "analysis", "registry", "workload", "traffic", "api"]),
     ("course", &["course", "rollout", "analysis", "api"]),
+    ("backtest", &["backtest", "course", "plot", "rollout", "analysis", "api"]),
     ("synthetic", &["synthetic", "course", "presets", "rollout", "analysis", "api"]),
     ("measure", &["measure", "analysis"]),
 ];

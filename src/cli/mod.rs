@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand.
 
+pub mod backtest;
 pub mod config;
 pub mod controller;
 pub mod crds;

@@ -4,6 +4,7 @@
 //! no data, or an error with a class. Servers are named in the operator's configuration and never by a tenant.
 //! [`metric::read`] asks it for all selectors of one metric and both arms.
 
+pub mod discover;
 pub mod metric;
 mod native;
 pub mod prometheus;
@@ -16,6 +17,7 @@ mod sources;
 pub mod together;
 pub mod window;
 
+pub use discover::LabelMatch;
 pub use metric::{Arms, MetricError, MetricSamples, MetricSelectors, Part, read, read_counter};
 pub use prometheus::{Limits, Prometheus, install_tls_provider};
 pub use promql::{ScopeError, Scoped, scope};

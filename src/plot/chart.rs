@@ -77,7 +77,8 @@ impl Chart<'_> {
     /// The picture.
     pub fn svg(&self) -> String {
         let lines = wrapped(&self.subtitle, CHARACTERS);
-        let seconds = self.points.last().map_or(0.0, |p| self.seconds(p.at)).max(1.0);
+        let last = self.points.last().map(|p| p.at).max(self.marks.last().map(|mark| mark.at));
+        let seconds = last.map_or(0.0, |at| self.seconds(at)).max(1.0);
         let across = |y: f64| Area { x: LEFT, y, width: WIDTH - LEFT - RIGHT, height: PANEL };
         let lanes = self.lanes(&Panel { at: across(0.0), seconds, low: 0.0, high: 1.0 });
         let lane_count = lanes.iter().map(|(lane, _)| lane + 1).max().unwrap_or(0);

@@ -1,0 +1,191 @@
+//! Why nothing could be replayed.
+
+use std::path::PathBuf;
+
+use chrono::{DateTime, Duration, Utc};
+
+use super::shown;
+use crate::api::duration::in_words;
+use crate::backtest::Refused;
+use crate::course::Unusable;
+use crate::measure::{ScopeError, SourceError};
+use crate::synthetic::ManifestError;
+
+/// Why nothing could be replayed.
+#[derive(Debug, thiserror::Error)]
+pub enum BacktestError {
+    /// The manifest's file.
+    #[error("could not read {path}: {source}", path = .path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// What stands in it.
+    #[error("{path}: {source}", path = .path.display())]
+    Manifest {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong.
+        source: ManifestError,
+    },
+    /// The rollout has nothing to replay.
+    #[error(transparent)]
+    Unusable(#[from] Unusable),
+    /// `--to`.
+    #[error("--to {at} lies in the future: there is no history of it yet", at = shown(.0))]
+    Future(DateTime<Utc>),
+    /// Not even one look.
+    #[error(
+        "from {from} to {to} is shorter than one look of {interval} (spec.analysis.interval)",
+        from = shown(.from), to = shown(.to), interval = in_words(*.interval)
+    )]
+    Short {
+        /// Begin.
+        from: DateTime<Utc>,
+        /// End.
+        to: DateTime<Utc>,
+        /// A look.
+        interval: Duration,
+    },
+    /// Prometheus.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// A selector of the manifest.
+    #[error("metric {metric}: {selector}: {error}")]
+    Selector {
+        /// Whose.
+        metric: String,
+        /// As it stands in the manifest.
+        selector: String,
+        /// What is wrong.
+        error: ScopeError,
+    },
+    /// Nobody said which series an arm has.
+    #[error(
+        "metric {metric}: which series were the {arm}'s? Its arms are told apart by the label {label}: say --{arm} \
+         '{label}=~\"...\"'"
+    )]
+    NoArm {
+        /// Whose.
+        metric: String,
+        /// Which arm.
+        arm: &'static str,
+        /// The label of its arms.
+        label: String,
+    },
+    /// The gateway's label names the port.
+    #[error(
+        "metric {metric}: the gateway's label {label} has the Service's port in it ({value}): say --port, or name the arms by \
+         --stable and --candidate '{label}=\"...\"'"
+    )]
+    NoPort {
+        /// Whose.
+        metric: String,
+        /// The label.
+        label: String,
+        /// Its value in the manifest.
+        value: String,
+    },
+    /// A matcher that lets several values through where one tells the arm.
+    #[error(
+        "metric {metric}: --{arm} {matcher} matches several values of that label ({found}): name one of them"
+    )]
+    Several {
+        /// Whose.
+        metric: String,
+        /// Which arm.
+        arm: &'static str,
+        /// As it was given.
+        matcher: String,
+        /// The values.
+        found: String,
+    },
+    /// A regular expression on an expression's arms.
+    #[error(
+        "metric {metric}: the pods of an expression cannot be looked up by {matcher}: add a metric with counters, or name one \
+         pod exactly"
+    )]
+    Expression {
+        /// Whose.
+        metric: String,
+        /// As it was given.
+        matcher: String,
+    },
+    /// Two labels.
+    #[error(
+        "metric {metric}: the arms are told apart by two labels, {stable} and {candidate}; a series could be in both. Use one \
+         label for both"
+    )]
+    Labels {
+        /// Whose.
+        metric: String,
+        /// Stable's label.
+        stable: String,
+        /// The candidate's.
+        candidate: String,
+    },
+    /// The arms are the same series.
+    #[error(
+        "metric {metric}: both arms have {shared}. Arms must not share series, or every look would be a draw. For A/A take two \
+         sets of stable's pods"
+    )]
+    Shared {
+        /// Whose.
+        metric: String,
+        /// In words.
+        shared: String,
+    },
+    /// Prometheus knows no such series in that time.
+    #[error(
+        "metric {metric}: Prometheus has no series of the {arm} from {from} to {to}. Asked: {query}",
+        from = shown(.from), to = shown(.to)
+    )]
+    NoSeries {
+        /// Whose.
+        metric: String,
+        /// Which arm.
+        arm: &'static str,
+        /// What was asked.
+        query: String,
+        /// Begin.
+        from: DateTime<Utc>,
+        /// End.
+        to: DateTime<Utc>,
+    },
+    /// Older samples are gone.
+    #[error(
+        "stable's oldest sample is of {first}, after --from {from}: Prometheus keeps no older ones (its retention), or stable \
+         was not scraped. Choose a later --from, with an hour of stable before it",
+        first = shown(.first), from = shown(.from)
+    )]
+    TooOld {
+        /// The oldest.
+        first: DateTime<Utc>,
+        /// What was asked for.
+        from: DateTime<Utc>,
+    },
+    /// A look's worth of samples is too large.
+    #[error("metric {metric}: {error}; a minute of it is still too much")]
+    TooLarge {
+        /// Whose.
+        metric: String,
+        /// What Prometheus, or the reading of its answer, said.
+        error: SourceError,
+    },
+    /// The controller would not have begun.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// A picture.
+    #[error("could not write {path}: {source}", path = .path.display())]
+    Plot {
+        /// Where to.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The process.
+    #[error("no runtime: {0}")]
+    Runtime(std::io::Error),
+}
