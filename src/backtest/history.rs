@@ -101,3 +101,78 @@ impl History {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::Counter;
+    use crate::rollout::questions::{ArmMatch, Field};
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
+    }
+
+    fn given(arm: Arm, target: &str, times: impl Iterator<Item = i64>) -> (Question, Answer) {
+        let question = Question {
+            metric: "errors".into(),
+            arm,
+            field: Field::Total,
+            server: "s".into(),
+            selector: "rq_total".into(),
+            matcher: ArmMatch::Pods { label: "pod".into(), names: vec![target.into()] },
+            drop_labels: Vec::new(),
+            step: None,
+            past: false,
+            from: at(0),
+            to: at(1000),
+        };
+        let samples = times.map(|t| (at(t).timestamp_millis(), t as f64)).collect();
+        let series = RawSeries {
+            arm,
+            target: target.into(),
+            scrape: "j/i".into(),
+            counter: Counter::Total,
+            labels: String::new(),
+            samples,
+        };
+        (question, Answer::Series(vec![series]))
+    }
+
+    fn history(of: Vec<(Question, Answer)>) -> History {
+        History::new(of, Some(Duration::seconds(15)))
+    }
+
+    #[test]
+    fn a_look_is_given_what_prometheus_would_have_answered_then() {
+        let all = history(vec![given(Arm::Stable, "a", (0..1000).step_by(15))]);
+        let found = all.asked("errors", at(30), at(60));
+        assert_eq!((found[0].0.from, found[0].0.to), (at(30), at(60)));
+        let Answer::Series(series) = &found[0].1 else { panic!("{found:?}") };
+        let times: Vec<f64> = series[0].samples.iter().map(|(_, v)| *v).collect();
+        assert_eq!(times, [45.0, 60.0], "the range is open at its begin");
+        assert_eq!(all.asked("errors", at(2000), at(2060))[0].1, Answer::NoData);
+        assert!(all.asked("latency", at(0), at(60)).is_empty());
+    }
+
+    #[test]
+    fn a_pod_that_appears_while_others_are_scraped_started_then() {
+        let steady = || given(Arm::Stable, "a", (0..1000).step_by(15));
+        let late = given(Arm::Candidate, "b", (300..1000).step_by(15));
+        let found = history(vec![steady(), late.clone()]).started(at(100));
+        assert_eq!(found, [("b".to_owned(), at(300))].into());
+        let gap = given(Arm::Stable, "a", (0..200).chain(300..1000).step_by(15));
+        assert!(
+            history(vec![gap, late.clone()]).started(at(100)).is_empty(),
+            "all were away: it is only seen again"
+        );
+        assert!(history(vec![steady(), late]).started(at(400)).is_empty(), "it was there before the start");
+    }
+
+    #[test]
+    fn the_first_and_last_sample_of_an_arm_are_found() {
+        let all =
+            history(vec![given(Arm::Stable, "a", (30..90).step_by(15)), given(Arm::Stable, "b", 45..46)]);
+        assert_eq!(all.oldest(Arm::Stable), Some(Oldest { first: at(30), last: at(75) }));
+        assert_eq!(all.oldest(Arm::Candidate), None);
+    }
+}

@@ -79,10 +79,7 @@ impl Prometheus {
         install_tls_provider();
         let wrong = |what: &str| SourceError {
             class: ErrorClass::Configuration,
-            message: format!(
-                "Prometheus server {:?}: {what}; correct the operator's configuration",
-                server.name
-            ),
+            message: format!("Prometheus server {:?}: {what}", server.name),
         };
         let mut endpoint = Url::parse(&server.url).map_err(|_| wrong("its address is not a URL"))?;
         let plain = match endpoint.scheme() {

@@ -19,7 +19,11 @@ impl Sources {
         let mut sources = Self::default();
         for server in servers {
             let name = server.name.clone();
-            let source = Arc::new(Prometheus::new(server, limits)?);
+            let source = Prometheus::new(server, limits).map_err(|error| SourceError {
+                message: format!("{error}; correct the operator's configuration"),
+                ..error
+            });
+            let source = Arc::new(source?);
             if sources.0.insert(name.clone(), source).is_some() {
                 let message =
                     format!("the operator's configuration names the Prometheus server {name:?} twice");

@@ -298,8 +298,10 @@ fn thinned(points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
 
 /// Lines of at most so many characters, broken at spaces; three at most.
 fn wrapped(text: &str, characters: usize) -> Vec<String> {
+    // Odds stay together.
+    let text = text.replace(" : ", "\u{a0}:\u{a0}");
     let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
+    for word in text.split(' ').filter(|word| !word.is_empty()) {
         match lines.last_mut() {
             Some(line) if line.chars().count() + 1 + word.chars().count() <= characters => {
                 line.push(' ');

@@ -110,5 +110,6 @@ fn a_stage_that_counts_from_zero_again_is_no_negative_gain() {
 #[test]
 fn a_sentence_is_broken_at_spaces() {
     assert_eq!(wrapped("one two three", 8), ["one two", "three"]);
+    assert_eq!(wrapped("at 20 : 1 now", 8), ["at", "20\u{a0}:\u{a0}1", "now"]);
     assert!(wrapped("", 8).is_empty());
 }
