@@ -10,6 +10,7 @@ mod evidence;
 mod fits;
 mod kills;
 mod manifests;
+mod mirror;
 mod promotions;
 mod refusals;
 mod regressions;
@@ -125,6 +126,8 @@ fn alone(world: Place) -> Vec<Trial> {
         promotions::ten_in_a_row_cost_no_request,
         regressions::a_slow_one_is_taken_back_for_its_latency,
         regressions::an_outright_failure_is_off_the_route_within_three_intervals,
+        mirror::no_reply_waits_for_a_silent_dead_or_slow_candidate,
+        mirror::the_mirror_stops_at_its_budget,
         costs::an_idle_rollout_costs_nothing,
         costs::the_first_weight_comes_at_once,
         costs::a_weight_step_costs_three_writes,
