@@ -56,7 +56,7 @@ fn look(plan: &MetricPlan, state: &mut MetricState, interval: &Interval) -> bool
         state.recent.push(interval.looks, interval.stable.n, interval.candidate.n);
     }
     if state.stage == Stage::Shadow {
-        state.mirrored.look(interval, in_step);
+        state.mirrored.look(interval, state.step_since);
     }
     guards(plan, state, interval);
     // What ended before the step began belongs to the step before; before the first one the candidate had no traffic.

@@ -100,12 +100,18 @@ impl Mirrored {
         *self == Self::default()
     }
 
-    /// One interval; `in_step` when it began after the mirror was switched on.
-    pub fn look(&mut self, interval: &Interval, in_step: bool) {
+    /// One interval; `since`: when the stage began. What the candidate got before, such as probes that its server counts, was
+    /// not mirrored.
+    pub fn look(&mut self, interval: &Interval, since: Option<DateTime<Utc>>) {
+        if since.is_some_and(|since| interval.end <= since) {
+            return;
+        }
         if interval.candidate.n > 0.0 {
             self.counted += interval.candidate.n;
             self.unheard = 0.0;
-        } else if in_step && interval.discarded != Some(Discard::ForeignEdit) {
+        } else if since.is_none_or(|since| interval.start >= since)
+            && interval.discarded != Some(Discard::ForeignEdit)
+        {
             self.unheard += interval.stable.n;
         }
     }

@@ -57,16 +57,18 @@ fn a_percent_that_fits_is_one_of_a_percent() {
 #[test]
 fn every_request_of_the_candidate_counts_once() {
     let mut m = Mirrored::default();
-    m.look(&interval(100.0, 0.0, None), false);
-    assert!(m.is_none(), "before the mirror was on");
-    m.look(&interval(100.0, 90.0, Some(Discard::WarmUp)), true);
-    m.look(&interval(100.0, 10.0, Some(Discard::ForeignEdit)), true);
+    m.look(&interval(100.0, 7.0, None), Some(at(10)));
+    assert!(m.is_none(), "before the stage");
+    m.look(&interval(100.0, 0.0, None), Some(at(5)));
+    assert!(m.is_none(), "it began in the middle");
+    m.look(&interval(100.0, 90.0, Some(Discard::WarmUp)), Some(at(0)));
+    m.look(&interval(100.0, 10.0, Some(Discard::ForeignEdit)), Some(at(0)));
     assert_eq!(m, Mirrored { counted: 100.0, unheard: 0.0 });
     // Answers that take long: estimated until they are counted, and then not twice.
-    m.look(&interval(100.0, 0.0, None), true);
-    m.look(&interval(100.0, 0.0, Some(Discard::ForeignEdit)), true);
+    m.look(&interval(100.0, 0.0, None), Some(at(0)));
+    m.look(&interval(100.0, 0.0, Some(Discard::ForeignEdit)), Some(at(0)));
     assert_eq!(m, Mirrored { counted: 100.0, unheard: 100.0 });
-    m.look(&interval(100.0, 200.0, None), true);
+    m.look(&interval(100.0, 200.0, None), Some(at(0)));
     assert_eq!(m, Mirrored { counted: 300.0, unheard: 0.0 });
     let saved = serde_json::to_string(&m).unwrap();
     assert_eq!(serde_json::from_str::<Mirrored>(&saved).unwrap(), m);

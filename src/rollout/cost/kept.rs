@@ -19,6 +19,9 @@ use super::{NOT_COUNTED, counts, expected_per_second, price};
 /// Looks for which the rest of a budget must last, so that the mirror is worth being switched on again.
 const WORTH: f64 = 2.0;
 
+/// Two passes that wait for the limit are so far apart at least, however the numbers are rounded.
+const SOON: Duration = Duration::milliseconds(50);
+
 /// The stage begins.
 pub fn begin(d: &mut Draft<'_>, percent: i32) {
     let forecast = d.status.shadow.take().and_then(|s| s.forecast);
@@ -148,7 +151,7 @@ fn exhausted(d: &mut Draft<'_>, price: Price, found: Option<&Spent>) -> Option<O
     if now >= patience {
         return Some(OffReason::Uncounted);
     }
-    d.wake_at(spent.reached_at(price.requests()).min(patience));
+    d.wake_at(spent.reached_at(price.requests()).min(patience).max(now + SOON));
     None
 }
 
