@@ -104,7 +104,7 @@ pub struct Replay {
     pub end: End,
     /// The last moment that counted.
     pub ended_at: DateTime<Utc>,
-    /// Looks, and those of them without any sample of either arm.
+    /// Looks, and those of them in which no metric that decides had a sample of either arm.
     pub looks: (u32, u32),
     /// The last verdict of each metric.
     pub verdicts: Vec<MetricVerdict>,
@@ -205,6 +205,8 @@ struct Log {
     verdicts: Vec<MetricVerdict>,
     points: Vec<Vec<Point>>,
     kinds: Vec<Kind>,
+    /// The metric is not only reported.
+    decides: Vec<bool>,
 }
 
 impl Log {
@@ -224,6 +226,7 @@ impl Log {
             verdicts: Vec::new(),
             points: vec![Vec::new(); metrics.len()],
             kinds: metrics.iter().map(|(plan, _)| plan.kind).collect(),
+            decides: metrics.iter().map(|(plan, _)| !plan.observe_only).collect(),
         };
         log.begins(setup.from, course, "the candidate's first step");
         log
@@ -248,7 +251,8 @@ impl Log {
     /// A look: the traffic of it.
     fn looked(&mut self, edge: DateTime<Utc>, read: &[Looks]) {
         self.looks.0 += 1;
-        self.looks.1 += u32::from(read.iter().all(|looks| looks.intervals.is_empty()));
+        let mut deciding = read.iter().zip(&self.decides).filter(|(_, decides)| **decides);
+        self.looks.1 += u32::from(deciding.all(|(looks, _)| looks.intervals.is_empty()));
         self.ended_at = edge;
         let counting = self.kinds.iter().position(|kind| *kind != Kind::Value).unwrap_or(0);
         let intervals = read.get(counting).map_or(&[][..], |looks| &looks.intervals);

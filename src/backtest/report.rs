@@ -6,7 +6,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
 use crate::analysis::verdict::{ArmNumbers, group};
-use crate::analysis::{MetricVerdict, Outcome};
+use crate::analysis::{Kind, MetricVerdict, Outcome};
 use crate::api::ModelRolloutSpec;
 use crate::course::{By, End, Place};
 use crate::plot::axis::elapsed;
@@ -69,10 +69,19 @@ fn value(arm: &ArmNumbers) -> String {
     arm.value.map_or("no value".to_owned(), |v| format!("{:.4}", v.0))
 }
 
-fn numbers(v: &MetricVerdict) -> String {
+fn numbers(v: &MetricVerdict, replay: &Replay) -> String {
+    let kind =
+        replay.verdicts.iter().position(|one| one.metric == v.metric).and_then(|i| replay.kinds.get(i));
+    let what = match kind {
+        Some(Kind::MeanHistogram | Kind::MeanSumSquares | Kind::MeanPassFail | Kind::MeanSumCount) => {
+            "scores"
+        }
+        Some(Kind::Value) => "values",
+        Some(Kind::Ratio | Kind::Latency | Kind::Slo) | None => "requests",
+    };
     let limit = v.limit.map_or(String::new(), |l| format!(", limit {:.4}", l.0));
     format!(
-        "candidate {} of {} requests, stable {} of {}{limit}. ",
+        "candidate {} of {} {what}, stable {} of {}{limit}. ",
         value(&v.candidate),
         group(v.candidate.n),
         value(&v.stable),
@@ -80,9 +89,9 @@ fn numbers(v: &MetricVerdict) -> String {
     )
 }
 
-fn line(setup: &Setup<'_>, d: &Decision) -> String {
+fn line(setup: &Setup<'_>, replay: &Replay, d: &Decision) -> String {
     let metric = d.metric.as_ref().map_or(String::new(), |m| format!("{m}: "));
-    let numbers = d.verdict.as_ref().map_or(String::new(), numbers);
+    let numbers = d.verdict.as_ref().map_or(String::new(), |v| numbers(v, replay));
     format!(
         "{}  {:>9}  {:<14} {metric}{}{numbers}{}\n",
         time(d.at),
@@ -114,24 +123,24 @@ fn shares(setup: &Setup<'_>, replay: &Replay) -> Vec<String> {
 }
 
 /// How things stood at the end, by metric.
-fn standing(v: &MetricVerdict) -> String {
+fn standing(v: &MetricVerdict, replay: &Replay) -> String {
     let word = match &v.outcome {
         Outcome::Pass => "proven".to_owned(),
         Outcome::Breach(_) => "breach".to_owned(),
         Outcome::Inconclusive { samples_needed: Some(n), .. } => {
-            format!("inconclusive, about {} more requests", group(*n as f64))
+            format!("inconclusive, about {} more needed", group(*n as f64))
         }
         Outcome::Inconclusive { samples_needed: None, .. } => "inconclusive".to_owned(),
         Outcome::Unavailable(_) => "no evidence".to_owned(),
         Outcome::WarmUp => "warm-up".to_owned(),
     };
-    format!("  {}: {word}; {}", v.metric, numbers(v).trim_end().trim_end_matches('.'))
+    format!("  {}: {word}; {}", v.metric, numbers(v, replay).trim_end().trim_end_matches('.'))
 }
 
 /// The replay for people; `notes` is what reading the samples showed.
 pub fn text(setup: &Setup<'_>, replay: &Replay, notes: &[String]) -> String {
     let mut out = String::new();
-    replay.decisions.iter().for_each(|d| out += &line(setup, d));
+    replay.decisions.iter().for_each(|d| out += &line(setup, replay, d));
     let looks = format!("{} looks, {} of them without a sample", replay.looks.0, replay.looks.1);
     // Writing to a String cannot fail.
     let _ = writeln!(
@@ -146,7 +155,7 @@ pub fn text(setup: &Setup<'_>, replay: &Replay, notes: &[String]) -> String {
     {
         let _ = writeln!(out, "It waited for {waits}");
     }
-    replay.verdicts.iter().for_each(|v| out += &format!("{}\n", standing(v)));
+    replay.verdicts.iter().for_each(|v| out += &format!("{}\n", standing(v, replay)));
     for note in notes.iter().cloned().chain(shares(setup, replay)) {
         let _ = writeln!(out, "Note: {note}");
     }

@@ -4,6 +4,7 @@
 use chrono::{DateTime, Utc};
 
 use super::axis::{self, Unit, elapsed};
+use super::marks::{self, LANE};
 use super::point::Point;
 use super::svg::{Anchor, Area, Svg, width};
 
@@ -13,8 +14,6 @@ const RIGHT: f64 = 24.0;
 const PANEL: f64 = 190.0;
 /// Above a panel: its name and its legend.
 const HEAD: f64 = 44.0;
-/// A line of marks.
-const LANE: f64 = 17.0;
 /// Characters of a line below the title.
 const CHARACTERS: usize = 138;
 /// Stretches of time whose own values are shown as dots.
@@ -80,33 +79,29 @@ impl Chart<'_> {
         let last = self.points.last().map(|p| p.at).max(self.marks.last().map(|mark| mark.at));
         let seconds = last.map_or(0.0, |at| self.seconds(at)).max(1.0);
         let across = |y: f64| Area { x: LEFT, y, width: WIDTH - LEFT - RIGHT, height: PANEL };
-        let lanes = self.lanes(&Panel { at: across(0.0), seconds, low: 0.0, high: 1.0 });
-        let lane_count = lanes.iter().map(|(lane, _)| lane + 1).max().unwrap_or(0);
-        let top = 40.0 + 16.0 * lines.len() as f64;
-        let first = top + LANE * lane_count as f64 + HEAD;
+        let x = |mark: &Mark| LEFT + (WIDTH - LEFT - RIGHT) * self.seconds(mark.at) / seconds;
+        let placed = marks::placed(self.marks.iter().map(|one| (x(one), one.text.as_str())), WIDTH - 8.0);
+        let top = 34.0 + 16.0 * lines.len() as f64;
+        let first = top + LANE * marks::lanes(&placed) as f64 + 10.0 + HEAD;
         let second = first + PANEL + HEAD;
-        let mut page = Svg::new(WIDTH, second + PANEL + 52.0, &self.title);
+        // What is not tested has no evidence to be shown.
+        let tested = self.points.iter().any(|p| p.good.1.is_finite());
+        let last = across(if tested { second } else { first });
+        let mut page = Svg::new(WIDTH, last.bottom() + 52.0, &self.title);
         page.text("title", (16.0, 27.0), Anchor::Start, &self.title);
         for (i, line) in lines.iter().enumerate() {
             page.text("muted", (16.0, 47.0 + 16.0 * i as f64), Anchor::Start, line);
         }
+        // Not through the heads of the panels, where names and legends stand.
+        let panels = [(first, first + PANEL), (last.y, last.bottom())];
+        marks::draw(&mut page, &placed, top, if tested { &panels } else { &panels[..1] });
         let (low, high) = self.values();
-        let values = Panel { at: across(first), seconds, low, high };
-        let (low, high) = self.evidence();
-        let evidence = Panel { at: across(second), seconds, low, high };
-        for (mark, (lane, (x, anchor))) in self.marks.iter().zip(&lanes) {
-            let y = top + LANE * (*lane as f64 + 1.0);
-            let at = values.x(self.seconds(mark.at));
-            // Not through the heads of the panels, where names and legends stand.
-            page.line("mark dotted", (at, y - 10.0), (at, first - HEAD + 4.0));
-            for panel in [&values, &evidence] {
-                page.line("mark dotted", (at, panel.at.y), (at, panel.at.bottom()));
-            }
-            page.text("small", (*x, y), *anchor, &mark.text);
+        self.draw_values(&mut page, &Panel { at: across(first), seconds, low, high }, tested);
+        if tested {
+            let (low, high) = self.evidence();
+            self.draw_evidence(&mut page, &Panel { at: last, seconds, low, high });
         }
-        self.draw_values(&mut page, &values);
-        self.draw_evidence(&mut page, &evidence);
-        times(&mut page, &evidence, self.start);
+        times(&mut page, &Panel { at: last, seconds, low: 0.0, high: 1.0 }, self.start);
         page.finish()
     }
 
@@ -116,27 +111,6 @@ impl Chart<'_> {
 
     fn curve(&self, panel: &Panel, of: impl Fn(&Point) -> Option<f64>) -> Vec<(f64, f64)> {
         panel.curve(self.points.iter().map(|p| (self.seconds(p.at), of(p))))
-    }
-
-    /// For each mark a line in which its text collides with no other mark, and where the text stands.
-    fn lanes(&self, panel: &Panel) -> Vec<(usize, (f64, Anchor))> {
-        let mut ends: Vec<f64> = Vec::new();
-        let place = |mark: &Mark| {
-            let (x, long) = (panel.x(self.seconds(mark.at)), width(&mark.text));
-            let left = x + 4.0 + long > WIDTH - 8.0;
-            let (from, at) =
-                if left { (x - 4.0 - long, (x - 4.0, Anchor::End)) } else { (x, (x + 4.0, Anchor::Start)) };
-            let to = if left { x } else { x + 4.0 + long };
-            // The line of a mark runs down from its own lane, so that a later one may begin below an earlier text only.
-            let lane = ends.iter().rposition(|end| *end >= from).map_or(0, |lane| lane + 1);
-            if lane == ends.len() {
-                ends.push(to);
-            } else {
-                ends[lane] = to;
-            }
-            (lane, at)
-        };
-        self.marks.iter().map(place).collect()
     }
 
     /// The range of the arms' values. The first few requests of a stage give any value, so the outermost are left out.
@@ -169,11 +143,12 @@ impl Chart<'_> {
         ((low - 0.5).max(-bars), (high * 1.05).clamp(1.2 * bars, 2.2 * bars))
     }
 
-    fn draw_values(&self, page: &mut Svg, panel: &Panel) {
+    fn draw_values(&self, page: &mut Svg, panel: &Panel, summed: bool) {
         let marks = axis::marks(panel.low, panel.high);
         let step = marks.windows(2).next().map_or(0.0, |pair| pair[1] - pair[0]);
         let labels: Vec<_> = marks.into_iter().map(|v| (v, self.unit.text(v, step))).collect();
-        let name = format!("{}, over the stage so far (dots: over short stretches)", self.value);
+        let over = if summed { ", over the stage so far (dots: over short stretches)" } else { "" };
+        let name = format!("{}{over}", self.value);
         frame(page, panel, &name, &labels);
         legend(
             page,
@@ -190,7 +165,7 @@ impl Chart<'_> {
                 ("stable", (|p: &Point| p.stable) as fn(&Point) -> (f64, Option<f64>)),
                 ("candidate", |p: &Point| p.candidate),
             ] {
-                for (t, value) in self.stretches(panel.seconds, of) {
+                for (t, value) in self.stretches(panel.seconds, of).into_iter().filter(|_| summed) {
                     page.dot(class, (panel.x(t), panel.y(value)));
                 }
                 page.curve(class, &self.curve(panel, |p| of(p).1));

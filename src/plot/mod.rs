@@ -3,6 +3,7 @@
 
 pub mod axis;
 mod chart;
+mod marks;
 mod point;
 pub mod svg;
 

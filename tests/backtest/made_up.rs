@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 
-use super::traffic::{AFTER, Pod, pods};
+use super::traffic::{AFTER, BEFORE, Pod, pods};
 use super::{Folder, backtest, manifest};
 
 /// The candidate's start.
@@ -53,6 +53,13 @@ impl Respond for Answers {
             let error = "query processing would load too many samples into memory in query execution";
             let body = json!({"status": "error", "errorType": "execution", "error": error});
             return ResponseTemplate::new(422).set_body_json(body);
+        }
+        if query.contains("avg(queue{") {
+            let value = if query.contains("fraud-b-1") { "7" } else { "1" };
+            let times = (T0 - BEFORE..to).step_by(15).filter(|t| *t > from);
+            let values: Vec<Value> = times.map(|t| json!([t, value])).collect();
+            let data = json!({"resultType": "matrix", "result": [{"metric": {}, "values": values}]});
+            return ResponseTemplate::new(200).set_body_json(json!({"status": "success", "data": data}));
         }
         let here = |t: i64| t + T0 > from.max(self.since) && t + T0 <= to;
         let chosen = self.pods.iter().filter(|pod| {
@@ -167,6 +174,24 @@ async fn a_fixed_weight_is_said_and_a_short_history_ends_undecided() {
     assert!(text.contains("begins: share 20 %"), "{text}");
     assert!(text.contains("\nUndecided: not promoted, and nothing to roll back for"), "{text}");
     assert!(!text.contains("really had"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expression_is_asked_of_the_pods_that_other_metrics_have_and_a_value_beyond_its_limit_is_a_breach()
+{
+    let world = world("value", 1, 900, -7200).await;
+    let value = "    metrics: =>     metrics:\n    - {name: queue, value: {query: avg(queue), max: 5}}";
+    let text = world.run(value, &["--plot", &world.folder.path("out.svg")]).unwrap();
+    let breach = text.lines().find(|line| line.contains("queue: BREACH.")).unwrap();
+    assert!(
+        breach.contains("candidate 7.0000 of ") && breach.contains(" values, stable 1.0000 of "),
+        "{breach}"
+    );
+    assert!(text.contains("\nRolled back: queue, beyond its fixed limit at "), "{text}");
+    // A picture for each metric.
+    for metric in ["queue", "errors"] {
+        assert!(std::fs::read_to_string(world.folder.path(&format!("out-{metric}.svg"))).is_ok(), "{metric}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,8 @@
 //! Which series were whose: matchers of people, the manifest's gateway labels, and what Prometheus remembers of them.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use chrono::{DateTime, Utc};
-use std::collections::BTreeSet;
 
 use super::{BacktestArgs, BacktestError};
 use crate::analysis::Arm;
@@ -28,12 +29,16 @@ enum Given {
     Matching(LabelMatch),
 }
 
-/// Both arms of a metric.
+/// What matchers let through in metrics before, by arm and matcher. An expression has no series to look it up in.
+pub type Seen = BTreeMap<(&'static str, String), BTreeSet<String>>;
+
+/// Both arms of a metric. Those with expressions come last, when others have `seen` their pods.
 pub async fn of(
     args: &BacktestArgs,
     setup: &Setup<'_>,
     metric: &Metric,
     source: &dyn Source,
+    seen: &mut Seen,
 ) -> Result<[ArmMatch; 2], BacktestError> {
     let from = setup.from - questions::past(metric);
     let mut both = Vec::new();
@@ -41,7 +46,12 @@ pub async fn of(
         let (label, values) = match given(args, setup, metric, arm)? {
             Given::Exactly(label, value) => (label, vec![value]),
             Given::Matching(matcher) => {
-                let found = values(args, metric, arm, &matcher, (from, setup.to), source).await?;
+                let key = (word(arm), matcher.to_string());
+                let found = match seen.get(&key).filter(|_| metric.value.is_some()) {
+                    Some(seen) => seen.iter().cloned().collect(),
+                    None => values(args, metric, arm, &matcher, (from, setup.to), source).await?,
+                };
+                seen.entry(key).or_default().extend(found.iter().cloned());
                 (matcher.label().to_owned(), found)
             }
         };

@@ -26,11 +26,13 @@ pub async fn history(
     setup: &Setup<'_>,
     source: &dyn Source,
 ) -> Result<(History, Vec<String>), BacktestError> {
-    let metrics = &setup.rollout.spec.analysis.metrics;
+    let mut metrics: Vec<&Metric> = setup.rollout.spec.analysis.metrics.iter().collect();
+    metrics.sort_by_key(|metric| metric.value.is_some());
     let (mut given, mut scrape) = (Vec::new(), None);
+    let (mut seen, mut odd) = (arms::Seen::new(), Vec::new());
     for metric in metrics {
         progress(&format!("reading {}", metric.name));
-        let both = arms::of(args, setup, metric, source).await?;
+        let both = arms::of(args, setup, metric, source, &mut seen).await?;
         let asked = asked(args, setup, metric, &both);
         let (queries, refused) = grouped(&asked);
         for (question, answer) in refused {
@@ -43,7 +45,13 @@ pub async fn history(
             let series = all(&metric.name, &one.query, source).await?;
             let reading = if series.is_empty() { Reading::NoData } else { Reading::Series(series) };
             for (question, answer, measured) in one.answers(&reading) {
-                present(setup, &question, &answer)?;
+                match present(setup, &question, &answer) {
+                    // What decides nothing holds nothing up.
+                    Err(error) if question.arm == Arm::Candidate && metric.observe_only => {
+                        odd.push(error.to_string());
+                    }
+                    other => other?,
+                }
                 scrape = scrape.max(measured.filter(|_| question.arm == Arm::Stable));
                 given.push((question, answer));
             }
@@ -51,8 +59,8 @@ pub async fn history(
     }
     progress("");
     let history = History::new(given, scrape);
-    let notes = notes(setup, &history, scrape)?;
-    Ok((history, notes))
+    odd.extend(notes(setup, &history, scrape)?);
+    Ok((history, odd))
 }
 
 fn asked(args: &BacktestArgs, setup: &Setup<'_>, metric: &Metric, both: &[ArmMatch; 2]) -> Vec<Question> {

@@ -52,25 +52,11 @@ fn the_picture_has_both_arms_the_limit_both_evidences_their_bars_and_what_was_de
 }
 
 #[test]
-fn marks_that_are_close_stand_in_lines_of_their_own() {
-    let points: Vec<Point> = (1..=80).map(point).collect();
-    let marks = vec![
-        mark(10, "canary 1 of 3"),
-        mark(11, "errors proven"),
-        mark(50, "promoted"),
-        mark(80, "watch ended clean"),
-    ];
-    let chart = chart(&points, marks);
-    let panel = Panel {
-        at: Area { x: LEFT, y: 0.0, width: 800.0, height: PANEL },
-        seconds: 1200.0,
-        low: 0.0,
-        high: 1.0,
-    };
-    let found = chart.lanes(&panel);
-    let lanes: Vec<usize> = found.iter().map(|(lane, _)| *lane).collect();
-    assert_eq!(lanes, [0, 1, 0, 0]);
-    assert_eq!(found[3].1.1, Anchor::End, "what would leave the page stands on the left");
+fn a_value_without_a_test_has_no_panel_of_evidence() {
+    let points: Vec<Point> = (1..=80).map(|k| Point { good: (0.0, f64::INFINITY), ..point(k) }).collect();
+    let text = chart(&points, vec![mark(60, "rolled back")]).svg();
+    assert!(text.contains("<polyline class=\"line stable\"") && text.contains("rolled back"));
+    assert!(!text.contains("evidence as odds") && !text.contains("dot stable"), "{text}");
 }
 
 #[test]
