@@ -48,6 +48,13 @@ enum Command {
     /// scrape comes, and nobody edits the route.
     #[command(after_long_help = cli::simulate::EXAMPLES, after_help = "`understudy simulate --help` explains the arms and shows examples.")]
     Simulate(Box<cli::simulate::SimulateArgs>),
+    /// Recompute the evidence of an attempt from Prometheus and compare it with what its status says.
+    ///
+    /// Every verdict of a rollout is a pure function of the raw samples, the moment it began, and what moved the share; the
+    /// latter stands in its status, of the present attempt or else of the last. Here they are run through the same tests once
+    /// more: equal to the last look, or it is said where not.
+    #[command(after_long_help = cli::audit_evidence::EXAMPLES, after_help = "`understudy audit-evidence --help` shows examples.")]
+    AuditEvidence(cli::audit_evidence::AuditArgs),
     /// Print the version of this program.
     Version,
 }
@@ -65,6 +72,7 @@ fn main() -> std::process::ExitCode {
         Command::Simulate(args) => {
             cli::simulate::run(&args).map_err(|e| e.to_string()).and_then(|text| print(&text))
         }
+        Command::AuditEvidence(args) => return cli::audit_evidence::main(&args),
         Command::Version => print(&format!("understudy {}\n", env!("CARGO_PKG_VERSION"))),
     };
     match outcome {

@@ -225,3 +225,10 @@ pub struct Looks {
     /// When not empty, `intervals` is empty and the cursor has not moved.
     pub problems: Vec<Problem>,
 }
+
+impl Looks {
+    /// Nothing was read.
+    pub fn none(cursor: &Cursor) -> Self {
+        Self { intervals: Vec::new(), cursor: cursor.clone(), empty_looks: 0, problems: Vec::new() }
+    }
+}

@@ -79,8 +79,7 @@ pub fn lookback(interval: Duration, scrape: Duration) -> Duration {
 /// Closes all intervals after the cursor that the samples allow. A grid step in which neither arm was scraped is pooled
 /// with the next one that was.
 pub fn intervals(cursor: &Cursor, window: &Window<'_>) -> Looks {
-    let mut looks =
-        Looks { intervals: Vec::new(), cursor: cursor.clone(), empty_looks: 0, problems: Vec::new() };
+    let mut looks = Looks::none(cursor);
     looks.problems = duplicates(window.series);
     if !looks.problems.is_empty() || window.interval <= Duration::zero() {
         return looks;

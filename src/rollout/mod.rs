@@ -40,7 +40,10 @@ pub mod world;
 pub use accepted::accepted_by;
 pub use check::{Violation, check, may_follow};
 pub use decide::decide;
-pub use evidence::{Before, Grid, Judged, Past, counts, looks, metric_plans, on_breach, past, tail_ms};
+pub use evidence::{
+    Before, Grid, Judged, MetricFinding, Past, Replay, ReplayError, counts, looks, metric_plans, on_breach,
+    past, tail_ms,
+};
 pub use observed::Observed;
 pub use pace::OwnWrites;
 pub use phases::gate;

@@ -269,11 +269,8 @@ impl Observed {
     pub fn living_pods_of(&self, slot: Slot) -> impl Iterator<Item = &PodFacts> {
         self.pods_of(slot).filter(|p| !p.ended)
     }
-}
 
-#[cfg(test)]
-impl Observed {
-    /// A world in which there is only the rollout, for tests.
+    /// A world of which only the rollout is known.
     pub fn only(rollout: ModelRollout, now: DateTime<Utc>) -> Self {
         Self {
             now,

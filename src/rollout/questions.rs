@@ -159,12 +159,13 @@ pub fn next_look(found: &Evidence) -> DateTime<Utc> {
 }
 
 fn look(obs: &Observed, found: &Evidence) -> Vec<Question> {
-    if obs.now < next_look(found) {
-        return Vec::new();
-    }
+    if obs.now < next_look(found) { Vec::new() } else { stretch(obs, found, obs.now - scrape(found)) }
+}
+
+/// All that is needed of both arms to process the intervals from each metric's cursor to `to`.
+pub fn stretch(obs: &Observed, found: &Evidence, to: DateTime<Utc>) -> Vec<Question> {
     let interval = Duration::milliseconds(found.interval_ms);
     let lookback = sample::lookback(interval, scrape(found));
-    let to = obs.now - scrape(found);
     let ask = |state: &MetricEvidence| {
         let from = oldest(evidence::cursor(state).unwrap_or(found.t_k), to, lookback);
         evidence::asked(obs, state).map(|metric| both_arms(obs, found, &metric, from, to)).unwrap_or_default()
@@ -190,8 +191,7 @@ fn preflight(obs: &Observed, found: &Evidence) -> Vec<Question> {
     let to = obs.now - scrape(found).min(Duration::seconds(1));
     let metrics = &obs.rollout.spec.analysis.metrics;
     if found.metrics.is_empty() {
-        let past = |m| arm(obs, found, m, Arm::Stable, to - past(m), to);
-        return metrics.iter().flat_map(past).map(|question| Question { past: true, ..question }).collect();
+        return metrics.iter().flat_map(|metric| past_of(obs, found, metric, to)).collect();
     }
     // An expression may have no value before there is traffic.
     let by_pod = metrics.iter().filter(|m| gateway(m).is_none() && m.value.is_none());
@@ -202,6 +202,14 @@ fn preflight(obs: &Observed, found: &Evidence) -> Vec<Question> {
 pub fn past(metric: &Metric) -> Duration {
     let buckets = fields(metric).iter().any(|(field, _)| *field == Field::Buckets);
     if buckets { HISTORY } else { BURSTS }
+}
+
+/// Stable's past before `to`, of a metric.
+pub fn past_of(obs: &Observed, found: &Evidence, metric: &Metric, to: DateTime<Utc>) -> Vec<Question> {
+    arm(obs, found, metric, Arm::Stable, to - past(metric), to)
+        .into_iter()
+        .map(|question| Question { past: true, ..question })
+        .collect()
 }
 
 fn both_arms(
@@ -330,7 +338,7 @@ fn matcher(obs: &Observed, found: &Evidence, metric: &Metric, arm: Arm) -> ArmMa
             Arm::Stable => obs.rollout.spec.traffic.service.clone(),
             Arm::Candidate => world::candidate_service(obs),
         };
-        let value = gateway_value(g, obs.namespace(), &service, &world::service_port(obs));
+        let value = gateway_value(g, obs.namespace(), &service, &port(obs, found));
         return ArmMatch::Label { label: g.label.clone(), value };
     }
     let label = pod_label(metric).to_owned();
@@ -339,6 +347,12 @@ fn matcher(obs: &Observed, found: &Evidence, metric: &Metric, arm: Arm) -> ArmMa
         Arm::Candidate => &found.pods.candidate,
     };
     ArmMatch::Pods { label, names: pods.iter().map(|p| p.name.clone()).collect() }
+}
+
+/// The Service's port; when nothing tells it any more, the one of the attempt's start.
+fn port(obs: &Observed, found: &Evidence) -> String {
+    let known = world::service_port(obs);
+    if known.is_empty() { found.port.clone() } else { known }
 }
 
 /// The series with a histogram's buckets. A native one is a single series under its own name.

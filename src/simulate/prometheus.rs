@@ -16,7 +16,7 @@ const BOUNDS: [f64; 5] = [0.05, 0.1, 0.25, 0.5, 1.0];
 /// Share of the requests up to each bound, for a version that is not slow.
 const SHARES: [f64; 5] = [0.6, 0.85, 0.97, 0.995, 1.0];
 /// Samples older than this are forgotten; the hour before the start is kept apart.
-const KEEP: Duration = Duration::seconds(240);
+pub const KEEP: Duration = Duration::seconds(1200);
 /// Name of the gateway's only instance.
 const GATEWAY: &str = "edge-0";
 

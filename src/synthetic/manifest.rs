@@ -37,6 +37,24 @@ pub enum ManifestError {
 /// # Errors
 /// What is wrong, with the field's path.
 pub fn rollout(text: &str, name: Option<&str>) -> Result<ModelRollout, ManifestError> {
+    read(&object(text, name)?)
+}
+
+/// The same with its status, as the API server gave it out.
+///
+/// # Errors
+/// What is wrong, with the field's path.
+pub fn stored(text: &str, name: Option<&str>) -> Result<ModelRollout, ManifestError> {
+    let object = object(text, name)?;
+    let wrong = |what: String| ManifestError::Field { name: name_of(&object).to_owned(), what };
+    let mut found = read(&object)?;
+    let status = object.get("status").cloned();
+    found.status =
+        status.map(serde_path_to_error::deserialize).transpose().map_err(|e| wrong(format!("status.{e}")))?;
+    Ok(found)
+}
+
+fn object(text: &str, name: Option<&str>) -> Result<Value, ManifestError> {
     let documents: Vec<Value> =
         serde_saphyr::from_multiple(text).map_err(|e| ManifestError::Yaml(e.to_string()))?;
     let objects: Vec<&Value> = documents.iter().flat_map(listed).collect();
@@ -44,7 +62,7 @@ pub fn rollout(text: &str, name: Option<&str>) -> Result<ModelRollout, ManifestE
     let wanted: Vec<&Value> =
         ours.iter().copied().filter(|o| name.is_none_or(|name| name_of(o) == name)).collect();
     match wanted[..] {
-        [one] => read(one),
+        [one] => Ok(one.clone()),
         [] => {
             let kinds: Vec<&str> = objects.iter().map(|o| o["kind"].as_str().unwrap_or("none")).collect();
             let found = if kinds.is_empty() { "none".to_owned() } else { kinds.join(", ") };

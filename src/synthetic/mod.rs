@@ -19,7 +19,7 @@ mod study;
 pub use crate::course::{By, End};
 pub use arms::{Arm, ArmError, ArmSettings, Factor, duration};
 pub use law::BUCKETS;
-pub use manifest::{ManifestError, rollout};
+pub use manifest::{ManifestError, rollout, stored};
 pub use outcome::{Clock, Run};
 pub use report::{Quantiles, Report, share_interval};
 pub use study::{Study, StudyError, Traffic};

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use kube::KubeSchema;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -93,6 +94,68 @@ pub struct Evidence {
     /// What today's traffic can show, as reckoned before any of it moved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forecast: Option<Forecast>,
+    /// What moved the tests beside the samples, in order: with it and the raw samples the state can be recomputed
+    /// (`understudy audit-evidence`). At most 100; an attempt with more of them cannot be audited.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub marks: Vec<Mark>,
+    /// Port of the Service, where a metric's gateway label has one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub port: String,
+}
+
+/// The tests of an attempt that has ended.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct LastEvidence {
+    /// The version that was on trial.
+    pub version: String,
+    /// Hash of its plan.
+    pub plan_hash: String,
+    /// How they stood.
+    pub evidence: Evidence,
+}
+
+/// Something beside the samples that moves the tests.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Mark {
+    /// What it is.
+    pub what: MarkKind,
+    /// The last look before it: it counts for the intervals that end later.
+    pub after: DateTime<Utc>,
+    /// Its time. For `Planned`: where the past ends from which limits were chosen.
+    pub at: DateTime<Utc>,
+    /// For `WarmUp`: its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<DateTime<Utc>>,
+}
+
+/// What can move the tests beside the samples.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+#[schemars(transform = crate::api::schema::words)]
+pub enum MarkKind {
+    /// Limits and bounds were chosen, for an attempt that begins with the shadow stage.
+    PlannedShadow,
+    /// Limits and bounds were chosen, for an attempt that begins with the canary.
+    PlannedCanary,
+    /// The canary began, with new ledgers.
+    Canary,
+    /// The watch began, with new ledgers.
+    Watch,
+    /// The watch began again, because what it compares with has changed.
+    WatchAgain,
+    /// A step began: samples of the step start again.
+    Step,
+    /// A time is dropped: the share or the pods changed.
+    WarmUp,
+    /// Somebody else's edit of the share was seen: what overlaps it is dropped.
+    ForeignBegins,
+    /// It has gone.
+    ForeignEnds,
+    /// The mirror was switched off for the sake of the budget: until it is on again, or the canary begins, nothing is judged.
+    MirrorOff,
+    /// It is on again.
+    MirrorOn,
 }
 
 /// What today's traffic can show, and when. Times are those of the typical run: single runs take half or twice as long.
@@ -144,6 +207,9 @@ pub struct Discarded {
     /// A foreign edit: nothing reads such intervals. Otherwise a warm-up, which the coarse guard reads all the same.
     #[serde(default)]
     pub foreign: bool,
+    /// The mirror was off: the candidate got nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mirror_off: bool,
 }
 
 /// Pods of the two arms.

@@ -69,6 +69,9 @@ pub struct ModelRolloutStatus {
     /// The shadow stage of this attempt: what it was reckoned to cost, and what was mirrored.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shadow: Option<ShadowStatus>,
+    /// The tests of the last attempt as they ended, until the next one begins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_evidence: Option<LastEvidence>,
     /// The HTTPRoute that the candidate's traffic comes through. When the spec names another one, this one is put back first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub route: Option<String>,

@@ -94,6 +94,7 @@ pub fn keep(d: &mut Draft<'_>, shadow: &Shadow, judged: &Judged) {
     if before.is_some() == is_off {
         return;
     }
+    evidence::mirror_switched(d, !is_off);
     let so_far = format!("{} mirrored requests so far", group(requests as f64));
     match reason {
         Some(OffReason::BudgetSpent) => {
@@ -107,7 +108,6 @@ pub fn keep(d: &mut Draft<'_>, shadow: &Shadow, judged: &Judged) {
             d.event(true, "ShadowUncounted", "the mirror is switched off: what it sends cannot be counted")
         }
         None => {
-            evidence::mirror_was_off(d, before.map_or(d.now(), |off| off.since));
             d.event(false, "ShadowResumed", format!("the mirror is switched on again, {so_far}"));
         }
     }

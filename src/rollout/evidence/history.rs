@@ -6,7 +6,7 @@ use chrono::{DateTime, Duration, Utc};
 
 use crate::analysis::{Arm, Counter, Counts, Cursor, RawSeries, Window, intervals, sample};
 use crate::api::{Evidence, Metric};
-use crate::rollout::questions::{Answer, BURSTS, HISTORY, Question};
+use crate::rollout::questions::{Answer, Answers, BURSTS, HISTORY, Question};
 use crate::rollout::{Draft, accepted, questions};
 
 use super::refuse;
@@ -24,15 +24,25 @@ pub struct Past {
 
 /// Reads it from the answers of this pass. An error names the query that has no data on stable and what to do.
 pub fn of(d: &Draft<'_>, found: &Evidence, metric: &Metric) -> Result<Past, (&'static str, String)> {
+    read(&d.obs.answers, found, metric, |finding| accepted::accepted(d.obs, finding))
+}
+
+/// The same from any answers.
+pub fn read(
+    answers: &Answers,
+    found: &Evidence,
+    metric: &Metric,
+    accepted: impl Fn(&str) -> bool,
+) -> Result<Past, (&'static str, String)> {
     let started: BTreeMap<String, DateTime<Utc>> =
         found.pods.stable.iter().filter_map(|p| p.started.map(|t| (p.name.clone(), t))).collect();
     let before = Before {
         t0: found.t0,
         interval: Duration::milliseconds(found.interval_ms),
-        scrape: d.obs.answers.scrape.unwrap_or_else(|| questions::scrape(found)),
+        scrape: answers.scrape.unwrap_or_else(|| questions::scrape(found)),
         started: &started,
     };
-    past(metric, &d.obs.answers.given, &before, |finding| accepted::accepted(d.obs, finding))
+    past(metric, &answers.given, &before, accepted)
 }
 
 /// What is known beside the answers about the time before the attempt.

@@ -9,12 +9,12 @@ use crate::analysis::{
     Reason, Span, Stage, Window, advance, intervals, sample, value,
 };
 use crate::api::condition::{ConditionType, Finding};
-use crate::api::{ArmNumbers, Evidence, MetricEvidence, MetricStatus, Phase};
-use crate::rollout::questions::{self, Answer, Question};
+use crate::api::{ArmNumbers, Evidence, MarkKind, MetricEvidence, MetricStatus};
+use crate::rollout::questions::{self, Answer, Answers, Question};
 use crate::rollout::{Draft, world};
 
 use super::outlook::about;
-use super::{moved, prune, unpack};
+use super::{journal, moved, prune, unpack};
 
 /// How all metrics stand after this pass.
 #[derive(Clone, Debug, Default)]
@@ -85,6 +85,7 @@ pub fn judge(d: &mut Draft<'_>, stage: Stage) -> Judged {
         found.asked_at = Some(d.now());
         found.scrape_ms = d.obs.answers.scrape.map(|s| s.num_milliseconds()).or(found.scrape_ms);
     }
+    enter(&mut found, stage, d.now());
     let mut out = Judged::default();
     let mut metrics = Vec::with_capacity(found.metrics.len());
     for metric in &found.metrics.clone() {
@@ -96,8 +97,12 @@ pub fn judge(d: &mut Draft<'_>, stage: Stage) -> Judged {
             metrics.push(metric.clone());
             continue;
         };
-        let state = state.enter(&plan, stage);
-        let (looks, trouble) = read(d, &found, metric, (plan.kind, &state.cursor), asked);
+        let (looks, trouble) = if asked {
+            let until = d.now() - questions::scrape(&found);
+            read(&d.obs.answers, &found, metric, (plan.kind, &state.cursor), until)
+        } else {
+            (Looks::none(&state.cursor), None)
+        };
         let (state, mut verdict) = advance(&plan, &state, &looks);
         if let Some((reason, message)) = trouble {
             verdict = verdict.unavailable(Reason::Problem(message.clone()));
@@ -135,6 +140,20 @@ pub fn judge(d: &mut Draft<'_>, stage: Stage) -> Judged {
     out
 }
 
+/// New ledgers where the stage is another one than at the last look.
+fn enter(found: &mut Evidence, stage: Stage, now: DateTime<Utc>) {
+    let entered = found.metrics.iter().filter_map(unpack).all(|(_, state)| state.stage == stage);
+    let what = match stage {
+        // The first stage of all: the states begin there.
+        Stage::Shadow => return,
+        Stage::Canary => MarkKind::Canary,
+        Stage::Watch => MarkKind::Watch,
+    };
+    if !entered {
+        journal::note(found, what, now, None);
+    }
+}
+
 /// Time that counts towards a hold: the longest of the metrics, since all share one grid.
 fn count(out: &mut Judged, found: &mut Evidence, looks: &Looks, paired: bool, since: DateTime<Utc>) {
     let length = Duration::milliseconds(found.interval_ms);
@@ -153,19 +172,14 @@ pub fn counts(i: &Interval, paired: bool, since: DateTime<Utc>) -> bool {
     i.start >= since && i.discarded != Some(Discard::ForeignEdit) && i.candidate.n > 0.0 && stable
 }
 
-/// The intervals that this pass's answers close for a metric, and why there are none when there was trouble.
-fn read(
-    d: &Draft<'_>,
+/// The intervals up to `until` that the answers close for a metric, and why there are none when there was trouble.
+pub(super) fn read(
+    answers: &Answers,
     found: &Evidence,
     metric: &MetricEvidence,
     (kind, cursor): (Kind, &Cursor),
-    asked: bool,
+    until: DateTime<Utc>,
 ) -> (Looks, Option<(String, String)>) {
-    let nothing =
-        Looks { intervals: Vec::new(), cursor: cursor.clone(), empty_looks: 0, problems: Vec::new() };
-    if !asked {
-        return (nothing, None);
-    }
     let interval = Duration::milliseconds(found.interval_ms);
     let scrape = questions::scrape(found);
     let started: BTreeMap<String, DateTime<Utc>> = found
@@ -175,23 +189,20 @@ fn read(
         .chain(&found.pods.candidate)
         .filter_map(|p| p.started.map(|t| (p.name.clone(), t)))
         .collect();
-    let off = d.status.shadow.iter().filter(|_| d.phase() == Phase::Shadow).filter_map(|s| s.off.as_ref());
-    let off = off.map(|off| Span { from: off.since, to: d.now() + interval, why: Discard::ForeignEdit });
     let spans: Vec<Span> = found
         .discarded
         .iter()
         .map(|s| Span {
             from: s.from,
-            to: s.to.unwrap_or(d.now() + interval),
+            to: s.to.unwrap_or(until + interval),
             why: if s.foreign { Discard::ForeignEdit } else { Discard::WarmUp },
         })
-        .chain(off)
         .collect();
-    let grid = Grid { interval, scrape, until: d.now() - scrape, started: &started, discarded: &spans };
-    let given: Vec<_> = d.obs.answers.given.iter().filter(|(q, _)| q.metric == metric.name).collect();
+    let grid = Grid { interval, scrape, until, started: &started, discarded: &spans };
+    let given: Vec<_> = answers.given.iter().filter(|(q, _)| q.metric == metric.name).collect();
     match looks(&given, kind, cursor, &grid) {
         Ok(looks) => (looks, None),
-        Err(trouble) => (nothing, Some(trouble)),
+        Err(trouble) => (Looks::none(cursor), Some(trouble)),
     }
 }
 

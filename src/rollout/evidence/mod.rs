@@ -2,9 +2,11 @@
 
 mod exits;
 mod history;
+mod journal;
 mod judge;
 mod outlook;
 mod refuse;
+mod replay;
 mod signals;
 mod spans;
 mod start;
@@ -12,9 +14,10 @@ mod start;
 pub use exits::remember_exits;
 pub use history::{Before, Past, past};
 pub use judge::{Grid, Judged, candidate_endpoints, counts, judge, looks};
+pub use replay::{MetricFinding, Replay, ReplayError};
 pub use signals::{Signal, on_breach, signals};
 pub use spans::{
-    discard, foreign_begin, foreign_end, foreign_move, mirror_was_off, prune, remember_pods, warm_up,
+    discard, foreign_begin, foreign_end, foreign_move, mirror_switched, prune, remember_pods, warm_up,
 };
 pub use start::{begin, metric_plans, plan_metrics, tail_ms};
 
@@ -23,8 +26,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::analysis::{MetricPlan, MetricState, Stage};
-use crate::api::{Metric, MetricEvidence};
+use crate::analysis::{MetricPlan, MetricState};
+use crate::api::{MarkKind, Metric, MetricEvidence};
 
 use super::{Draft, Observed};
 
@@ -84,14 +87,19 @@ pub fn share_changed(d: &mut Draft<'_>) {
     }
 }
 
+/// A step begins: its samples are counted anew.
+pub fn begin_step(d: &mut Draft<'_>) {
+    note(d, MarkKind::Step);
+}
+
+fn note(d: &mut Draft<'_>, what: MarkKind) {
+    let now = d.now();
+    if let Some(e) = &mut d.status.evidence {
+        journal::note(e, what, now, None);
+    }
+}
+
 /// The watch begins again with new ledgers: what it compared with has changed.
 pub fn restart_watch(d: &mut Draft<'_>) {
-    let now = d.now();
-    let Some(e) = &mut d.status.evidence else { return };
-    for metric in &mut e.metrics {
-        if let Some((plan, state)) = unpack(metric) {
-            let anew = state.enter(&plan, Stage::Canary).enter(&plan, Stage::Watch).begin_step(now);
-            *metric = moved(metric, &anew);
-        }
-    }
+    note(d, MarkKind::WatchAgain);
 }

@@ -2,8 +2,10 @@
 
 use chrono::{DateTime, Duration, Utc};
 
-use crate::api::{ArmPods, Discarded, Evidence, SeenPod, Slot};
+use crate::api::{ArmPods, Evidence, MarkKind, SeenPod, Slot};
 use crate::rollout::{Draft, Observed, world};
+
+use super::journal;
 
 /// Pods remembered for each arm; a workload that makes more of them within one attempt forgets its oldest.
 const PODS: usize = 100;
@@ -17,11 +19,7 @@ pub fn warm_up(d: &Draft<'_>) -> Duration {
 /// Drops a time as warm-up.
 pub fn discard(d: &mut Draft<'_>, from: DateTime<Utc>, to: DateTime<Utc>) {
     if let Some(e) = &mut d.status.evidence {
-        match e.discarded.iter_mut().find(|s| !s.foreign && s.from <= from && s.to.is_some_and(|t| t >= from))
-        {
-            Some(open) => open.to = open.to.max(Some(to)),
-            None => e.discarded.push(Discarded { from, to: Some(to), foreign: false }),
-        }
+        journal::note(e, MarkKind::WarmUp, from, Some(to));
     }
 }
 
@@ -29,10 +27,9 @@ pub fn discard(d: &mut Draft<'_>, from: DateTime<Utc>, to: DateTime<Utc>) {
 pub fn foreign_begin(d: &mut Draft<'_>) {
     let now = d.now();
     if let Some(e) = &mut d.status.evidence
-        && !e.discarded.iter().any(|s| s.foreign && s.to.is_none())
+        && !e.discarded.iter().any(journal::is_open)
     {
-        let from = now - Duration::milliseconds(e.interval_ms);
-        e.discarded.push(Discarded { from, to: None, foreign: true });
+        journal::note(e, MarkKind::ForeignBegins, now, None);
     }
 }
 
@@ -53,16 +50,18 @@ pub fn foreign_move(d: &mut Draft<'_>, gets_any: bool) {
 /// The foreign edit has gone.
 pub fn foreign_end(d: &mut Draft<'_>) {
     let now = d.now();
-    if let Some(e) = &mut d.status.evidence {
-        e.discarded.iter_mut().filter(|s| s.foreign && s.to.is_none()).for_each(|s| s.to = Some(now));
+    if let Some(e) = &mut d.status.evidence
+        && e.discarded.iter().any(journal::is_open)
+    {
+        journal::note(e, MarkKind::ForeignEnds, now, None);
     }
 }
 
-/// The mirror was switched off for a time: the candidate got nothing, which says nothing about it.
-pub fn mirror_was_off(d: &mut Draft<'_>, since: DateTime<Utc>) {
+/// The mirror is switched off, or on again: while it is off the candidate gets nothing, which says nothing about it.
+pub fn mirror_switched(d: &mut Draft<'_>, on: bool) {
     let now = d.now();
     if let Some(e) = &mut d.status.evidence {
-        e.discarded.push(Discarded { from: since, to: Some(now), foreign: true });
+        journal::note(e, if on { MarkKind::MirrorOn } else { MarkKind::MirrorOff }, now, None);
     }
 }
 

@@ -8,12 +8,12 @@ use crate::analysis::budget::{Claim, MetricBudget, PlannedLooks, Shares, split_b
 use crate::analysis::value::Range;
 use crate::analysis::verdict::Rounded;
 use crate::analysis::{Better, Kind, Limit, MetricPlan, MetricState, Stage, dispersion, guard};
-use crate::api::{self, Evidence, Metric, ModelRolloutSpec};
+use crate::api::{self, Evidence, MarkKind, Metric, ModelRolloutSpec};
 
-use crate::rollout::{Draft, cost};
+use crate::rollout::{Draft, cost, world};
 
 use super::history::{self, Past};
-use super::{outlook, pack, refuse};
+use super::{journal, outlook, pack, refuse};
 
 /// The evidence of a new attempt: nothing counted, the grid starts now, before the candidate has a pod.
 pub fn begin(d: &Draft<'_>) -> Evidence {
@@ -31,6 +31,8 @@ pub fn begin(d: &Draft<'_>) -> Evidence {
         tail_ms: 0,
         requests_per_day: None,
         forecast: None,
+        marks: Vec::new(),
+        port: String::new(),
     }
 }
 
@@ -51,6 +53,10 @@ pub fn plan_metrics(d: &mut Draft<'_>, version: &str) -> Result<(), (&'static st
     found.scrape_ms = d.obs.answers.scrape.map(|s| s.num_milliseconds()).or(found.scrape_ms);
     found.tail_ms = tail_ms(metrics, &histories);
     found.requests_per_day = cost::measured(metrics, &histories);
+    found.port = world::service_port(d.obs);
+    let shadow = d.spec().strategy.shadow.is_some();
+    let planned_as = if shadow { MarkKind::PlannedShadow } else { MarkKind::PlannedCanary };
+    journal::note(&mut found, planned_as, asked_until(d), None);
     let scrape = found.scrape_ms;
     d.status.evidence = Some(found);
     if let Some(forecast) = outlook::forecast(d, &planned, &histories, interval, scrape) {
@@ -59,6 +65,12 @@ pub fn plan_metrics(d: &mut Draft<'_>, version: &str) -> Result<(), (&'static st
         d.status.evidence.iter_mut().for_each(|found| found.forecast = Some(forecast.clone()));
     }
     Ok(())
+}
+
+/// Where the past ends that this pass has read.
+fn asked_until(d: &Draft<'_>) -> DateTime<Utc> {
+    let asked = d.obs.answers.given.iter().filter(|(q, _)| q.past);
+    asked.map(|(q, _)| q.to).max().unwrap_or(d.now())
 }
 
 /// Each metric's plan and first state, in the order of the spec: limits, parts of the error budget, what is chosen from

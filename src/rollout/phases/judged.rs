@@ -100,19 +100,9 @@ pub fn step(d: &mut Draft<'_>, index: i32, weight: i32) {
         promoted: false,
     });
     provider::begin(d);
-    begin_step_states(d);
+    evidence::begin_step(d);
     let until = now + evidence::warm_up(d);
     evidence::discard(d, now, until);
-}
-
-fn begin_step_states(d: &mut Draft<'_>) {
-    let now = d.now();
-    let Some(e) = &mut d.status.evidence else { return };
-    for metric in &mut e.metrics {
-        if let Some((_, state)) = evidence::unpack(metric) {
-            *metric = evidence::moved(metric, &state.begin_step(now));
-        }
-    }
 }
 
 /// Whether the step's time is over.

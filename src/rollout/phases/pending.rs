@@ -133,6 +133,7 @@ pub fn start_in(d: &mut Draft<'_>, target: &Target, kind: ReleaseKind, slot: Slo
     if d.status.capacity == 0 {
         d.status.capacity = world::replicas(d.obs.deployment(active.slot)).max(1);
     }
+    d.status.last_evidence = None;
     d.status.evidence = (kind != ReleaseKind::Expedited).then(|| evidence::begin(d));
     d.status.shadow = None;
     d.status.analysis.clear();

@@ -1,7 +1,7 @@
 //! Active and RolledBack: nothing moves. Selectors and route are guarded, and the spec is watched for something to do.
 
 use crate::api::condition::ConditionType;
-use crate::api::{Phase, Rejected, Slot};
+use crate::api::{LastEvidence, Phase, Rejected, Slot};
 use crate::rollout::target::{self, Wanted};
 use crate::rollout::{
     Action, Draft, adoption, capacity, companions, expedite, guard, rejected, route, selectors, world,
@@ -86,9 +86,9 @@ fn turned_down(d: &mut Draft<'_>, entry: &Rejected) {
 
 /// What is forgotten when nothing is being brought on.
 pub fn forget_candidate(d: &mut Draft<'_>) {
+    keep_evidence(d);
     d.status.candidate = None;
     d.status.step = None;
-    d.status.evidence = None;
     d.status.shadow = None;
     d.status.rollback = None;
     d.status.settling = None;
@@ -102,6 +102,15 @@ pub fn forget_candidate(d: &mut Draft<'_>) {
         crate::api::condition::clear(&mut d.status.conditions, gone);
     }
     crate::api::condition::clear(&mut d.status.conditions, ConditionType::StableCapacity);
+}
+
+/// The tests as they ended are kept until the next attempt, for who wants to recompute them.
+fn keep_evidence(d: &mut Draft<'_>) {
+    let evidence = d.status.evidence.take().filter(|e| !e.metrics.is_empty());
+    if let (Some(c), Some(evidence)) = (&d.status.candidate, evidence) {
+        let (version, plan_hash) = (c.version.clone(), c.plan_hash.clone());
+        d.status.last_evidence = Some(LastEvidence { version, plan_hash, evidence });
+    }
 }
 
 /// What is kept right at rest: route and selectors, our Service on the idle slot, the scale that the user asks for.

@@ -3,6 +3,7 @@
 
 pub mod share;
 
+mod audit;
 mod companions;
 mod cost;
 mod evidence;
@@ -72,6 +73,7 @@ impl Checks {
         if let Write::Status = write {
             status::written(self, world, pass);
             share::grant(self, world, pass);
+            audit::ended(self, world, pass);
         }
         share::raised(self, before, world, pass);
         if let Write::Act(action) = write {

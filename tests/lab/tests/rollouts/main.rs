@@ -2,6 +2,7 @@
 //!
 //! Tests that leave the operator alone run two at a time; those that kill it or count what it does run by themselves.
 
+mod audits;
 mod coming_and_going;
 mod costs;
 mod crashes;
@@ -78,6 +79,7 @@ fn together(world: Place) -> Vec<Trial> {
         coming_and_going::adoption_touches_nothing,
         evidence::the_forecast_of_a_small_canary_is_right,
         evidence::a_preset_reads_the_real_gateway,
+        audits::a_rollback_can_be_recomputed,
         crashes::a_drain_is_no_rejection_and_two_crashes_are,
         regressions::a_wrong_one_is_taken_back_for_its_accuracy,
         regressions::a_failing_one_is_taken_back_for_its_errors,
@@ -140,6 +142,7 @@ fn alone(world: Place) -> Vec<Trial> {
         evidence::prometheus_away_for_two_minutes_is_held,
         kills::killed_in_every_phase_of_a_promotion,
         kills::killed_while_rolling_back,
+        audits::killed_at_every_look_the_evidence_is_the_same,
         kills::a_restarted_operator_looks_before_it_advances,
         kills::a_second_operator_waits_and_takes_over_from_a_frozen_one,
         // Last: it deletes the policies that the tests before it depend on.
