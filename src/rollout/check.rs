@@ -22,6 +22,14 @@ pub enum Violation {
         /// Percent that status decides.
         decided: i32,
     },
+    /// More would be mirrored than was decided: it is paid for.
+    #[error("the plan would mirror {written} % of the requests where {decided} % is decided")]
+    Mirror {
+        /// Percent that the patch writes.
+        written: i32,
+        /// Percent that status decides.
+        decided: i32,
+    },
     /// I1: a share without a ready endpoint.
     #[error("the plan would give traffic to a candidate without a ready endpoint")]
     NoEndpoint,
@@ -103,7 +111,8 @@ fn share(obs: &Observed, plan: &Plan, action: &Action) -> Result<(), Violation> 
     let candidate = world::candidate_service(obs);
     let service = obs.rollout.spec.traffic.service.as_str();
     let names = Names { namespace: obs.namespace(), service, candidate: &candidate };
-    let written = http_route::read(&route, &names).candidate;
+    let read = http_route::read(&route, &names);
+    let written = read.candidate;
     let decided = match plan.status.phase {
         Some(Phase::Canary | Phase::Watching) => plan.status.step.as_ref().map_or(0, |s| s.set),
         _ => 0,
@@ -111,11 +120,26 @@ fn share(obs: &Observed, plan: &Plan, action: &Action) -> Result<(), Violation> 
     if written > decided {
         return Err(Violation::Share { written, decided });
     }
-    let before = world::reading(obs).map_or(0, |r| r.candidate);
-    if written > before && world::candidate_endpoints(obs, &plan.status) == 0 {
+    let reading = world::reading(obs).unwrap_or_default();
+    let (mirrored, to_mirror) = (read.mirror.unwrap_or(0), mirror(plan));
+    if mirrored > to_mirror && mirrored > reading.mirror.unwrap_or(0) {
+        return Err(Violation::Mirror { written: mirrored, decided: to_mirror });
+    }
+    if written > reading.candidate && world::candidate_endpoints(obs, &plan.status) == 0 {
         return Err(Violation::NoEndpoint);
     }
     Ok(())
+}
+
+/// Percent of the requests that a plan decides to mirror.
+fn mirror(plan: &Plan) -> i32 {
+    match (plan.status.phase, &plan.status.shadow) {
+        (Some(Phase::Shadow), Some(shadow)) if shadow.off.is_some() => 0,
+        (Some(Phase::Shadow), Some(shadow)) => shadow.percent,
+        // An older operator began the stage.
+        (Some(Phase::Shadow), None) => 100,
+        (_, _) => 0,
+    }
 }
 
 /// The user's Service leads to the candidate only once it is verified; or, where counts of pods split the traffic, by the

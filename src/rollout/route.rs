@@ -67,14 +67,16 @@ pub fn requirements(d: &mut Draft<'_>) -> Result<(), (&'static str, String)> {
     if let Some(shared) = claims::shared_rule(d) {
         return Err(shared);
     }
-    let spec = d.spec();
-    let asked = spec.traffic.gateway_api.as_ref().map(|g| g.mirror).unwrap_or_default();
-    match &spec.strategy.shadow {
-        None => Ok(()),
-        Some(shadow) => match mirror_support(asked, shadow.percent, &d.obs.gateways) {
-            MirrorSupport::Yes { .. } => Ok(()),
-            MirrorSupport::No(message) => Err(("MirrorUnsupported", message)),
-        },
+    let shadow = d.spec().strategy.shadow.as_ref();
+    shadow.map_or(Ok(()), |shadow| mirrors(d, shadow.percent)).map_err(|why| ("MirrorUnsupported", why))
+}
+
+/// Whether the route's gateways can mirror so many percent; if not, why and what to do.
+pub fn mirrors(d: &Draft<'_>, percent: i32) -> Result<(), String> {
+    let asked = d.spec().traffic.gateway_api.as_ref().map(|g| g.mirror).unwrap_or_default();
+    match mirror_support(asked, percent, &d.obs.gateways) {
+        MirrorSupport::Yes { .. } => Ok(()),
+        MirrorSupport::No(message) => Err(message),
     }
 }
 

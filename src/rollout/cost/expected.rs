@@ -6,8 +6,7 @@ use crate::analysis::cost::{Fits, Planned, Price, amount, amount_at_least};
 use crate::analysis::verdict::group;
 use crate::api::{Metric, Shadow, ShadowBudget};
 use crate::rollout::evidence::{self, Past};
-use crate::rollout::{Draft, draft, questions};
-use crate::traffic::mirror::{MirrorSupport, mirror_support};
+use crate::rollout::{Draft, draft, questions, route};
 
 use super::{NOT_COUNTED, counts, price};
 
@@ -103,11 +102,9 @@ fn sentence(
 
 /// What would bring it within the limit. A part is proposed only where the gateways can mirror one.
 fn what_would_do(d: &Draft<'_>, planned: Planned, price: Price) -> String {
-    let asked = d.spec().traffic.gateway_api.as_ref().map(|g| g.mirror).unwrap_or_default();
-    let possible = |p: &i32| matches!(mirror_support(asked, *p, &d.obs.gateways), MirrorSupport::Yes { .. });
     let Fits { percent, seconds, min_requests } = planned.fits(price.requests());
     let mut ways = Vec::new();
-    ways.extend(percent.filter(possible).map(|p| format!("percent: {p}")));
+    ways.extend(percent.filter(|p| route::mirrors(d, *p).is_ok()).map(|p| format!("percent: {p}")));
     ways.extend(seconds.map(|s| format!("duration: {}", span(s))));
     ways.extend(
         min_requests.filter(|n| *n < planned.min_requests as i64).map(|n| format!("minRequests: {n}")),
@@ -122,4 +119,44 @@ fn what_would_do(d: &Draft<'_>, planned: Planned, price: Price) -> String {
 /// Seconds as they are written in a manifest, rounded down.
 fn span(seconds: i64) -> String {
     if seconds < 120 { format!("{seconds}s") } else { format!("{}m", seconds / 60) }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::analysis::Counts;
+
+    fn metric(name: &str, more: serde_json::Value) -> Metric {
+        let mut metric = json!({"name": name});
+        metric.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        serde_json::from_value(metric).unwrap()
+    }
+
+    fn per_day(metrics: &[Metric], requests: &[(&str, f64)]) -> Option<i64> {
+        let past =
+            |n: f64| Past { hour: Counts { n, ..Counts::default() }, seconds: 1800.0, ..Past::default() };
+        measured(metrics, &requests.iter().map(|(name, n)| ((*name).to_owned(), past(*n))).collect())
+    }
+
+    #[test]
+    fn requests_per_day_are_the_gateways_where_it_counts_them() {
+        let ratio = json!({"bad": "b", "total": "t"});
+        let arms = json!({"gateway": {"label": "cluster", "value": "$(SERVICE)"}});
+        let pods = metric("pods", json!({"ratio": ratio}));
+        let edge = metric("edge", json!({"ratio": ratio, "arms": arms}));
+        let shown = metric("shown", json!({"ratio": ratio, "arms": arms, "observeOnly": true}));
+        let scores = metric("scores", json!({"mean": {"histogram": "h"}}));
+        let seen = [("pods", 900.0), ("edge", 600.0), ("shown", 9000.0), ("scores", 9000.0)];
+        let all = [pods.clone(), edge, shown, scores.clone()];
+        assert_eq!(per_day(&all, &seen), Some(600 * 48), "in half an hour");
+        assert_eq!(per_day(&[pods, scores.clone()], &seen), Some(900 * 48));
+        assert_eq!(per_day(&[scores], &seen), None, "scores are no requests");
+    }
+
+    #[test]
+    fn a_span_is_never_longer_than_its_seconds() {
+        assert_eq!([59, 119, 120, 3599].map(span), ["59s", "119s", "2m", "59m"]);
+    }
 }

@@ -11,8 +11,7 @@ use crate::analysis::verdict::group;
 use crate::api::{MirrorOff, OffReason, Shadow, ShadowStatus};
 use crate::rollout::evidence::{self, Judged};
 use crate::rollout::phases::gate::{self, Gate};
-use crate::rollout::{Action, Draft, capacity, provider, world};
-use crate::traffic::mirror::{MirrorSupport, mirror_support};
+use crate::rollout::{Action, Draft, capacity, provider, route, world};
 
 use super::{NOT_COUNTED, counts, expected_per_second, price};
 
@@ -45,8 +44,7 @@ pub fn mirror(d: &mut Draft<'_>, shadow: &Shadow) -> Option<i32> {
     if wanted == decided {
         return Some(decided);
     }
-    let asked = d.spec().traffic.gateway_api.as_ref().map(|g| g.mirror).unwrap_or_default();
-    if let MirrorSupport::No(message) = mirror_support(asked, wanted, &d.obs.gateways) {
+    if let Err(message) = route::mirrors(d, wanted) {
         d.stall("MirrorUnsupported", message);
         return Some(decided);
     }

@@ -6,7 +6,7 @@ use chrono::{DateTime, Duration, Utc};
 use k8s_openapi::api::apps::v1::Deployment;
 
 use crate::api::condition::{ConditionType, Finding};
-use crate::api::{Candidate, ReleaseKind, Slot, time};
+use crate::api::{Candidate, ReleaseKind, Shadow, Slot, time};
 use crate::rollout::provider::{self, Provider};
 use crate::rollout::rollback::{self, Cause};
 use crate::rollout::target::{self, Target};
@@ -60,7 +60,7 @@ pub fn run(d: &mut Draft<'_>) {
     let programmed = !by_route || (warm && programmed(d, &c));
     let shadow = d.spec().strategy.shadow.as_ref().filter(|_| by_route);
     // Said as soon as it is known, not only when the pods are there.
-    let affordable = shadow.is_none_or(|shadow| cost::affordable(d, shadow));
+    let affordable = shadow.is_none_or(|shadow| can_mirror(d, shadow) && cost::affordable(d, shadow));
     if !(ready && service && evidence && programmed && affordable && d.stalled.is_none()) {
         return;
     }
@@ -71,6 +71,17 @@ pub fn run(d: &mut Draft<'_>) {
         (ReleaseKind::Expedited, _) => settling::begin(d, "straight to all traffic, on a person's word"),
         (ReleaseKind::Version | ReleaseKind::Template, Some(_)) => shadow::begin(d),
         (ReleaseKind::Version | ReleaseKind::Template, None) => canary::begin(d, 0, "the candidate is ready"),
+    }
+}
+
+/// The percent may have been changed since the plan was fixed.
+fn can_mirror(d: &mut Draft<'_>, shadow: &Shadow) -> bool {
+    match route::mirrors(d, shadow.percent) {
+        Ok(()) => true,
+        Err(why) => {
+            d.stall("MirrorUnsupported", why);
+            false
+        }
     }
 }
 
