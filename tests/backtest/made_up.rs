@@ -111,9 +111,10 @@ impl World {
     fn run(&self, change: &str, more: &[&str]) -> Result<String, String> {
         let file = self.folder.write("rollout.yaml", &manifest(change));
         let (from, to) = (T0.to_string(), (T0 + AFTER).to_string());
-        let mut args = vec!["-f", &file, "--from", &from, "--to", &to];
+        let mut args = vec!["--from", &from, "--to", &to];
         let uri = self.server.uri();
         for (option, value) in [
+            ("--file", file.as_str()),
             ("--prometheus", uri.as_str()),
             ("--stable", "pod=~\"fraud-a-.*\""),
             ("--candidate", "pod=~\"fraud-b-.*\""),
@@ -192,6 +193,27 @@ async fn an_expression_is_asked_of_the_pods_that_other_metrics_have_and_a_value_
     for metric in ["queue", "errors"] {
         assert!(std::fs::read_to_string(world.folder.path(&format!("out-{metric}.svg"))).is_ok(), "{metric}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_only_holds_is_held_to_the_end_and_a_deadline_that_rolls_back_does() {
+    let world = world("holds", 4, 900, -7200).await;
+    let text = world.run("  model: fraud =>   model: fraud\n  onBreach: Hold", &[]).unwrap();
+    assert!(
+        text.contains("errors: BREACH.")
+            && text.contains("held until a person decides: a breach that only holds"),
+        "{text}"
+    );
+    assert!(text.contains("\nNot promoted: held until a person decides at "), "{text}");
+    // Twice as many failures than stable allow no proof, and need longer for a breach than this deadline.
+    let slow = super::made_up::world("deadline", 2, 900, -7200).await;
+    let deadline = "hold: 5m}, {weight: 25, hold: 5m}] => hold: 30s}]";
+    let file = slow.folder.write(
+        "slow.yaml",
+        &manifest(deadline).replace("evidence: 30m", "evidence: 60s, onEvidence: Rollback"),
+    );
+    let text = slow.run(deadline, &["--file", &file]).unwrap();
+    assert!(text.contains("\nRolled back: the evidence did not come in time at "), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
