@@ -3,7 +3,8 @@
 //!
 //! The plans, the looks, and what a step waits for are those of the controller:
 //! [`metric_plans`](crate::rollout::metric_plans), [`advance`](crate::analysis::advance()) and [`gate`](crate::rollout::gate).
-//! What the cluster adds is left out: pods are ready at once, and nobody edits the route. `understudy simulate` gives it looks
+//! What the cluster adds is left out: pods are ready at once, nobody edits the route, and nothing is paid for mirrored requests
+//! (`strategy.shadow.budget`). `understudy simulate` gives it looks
 //! that are drawn, `understudy backtest` looks that Prometheus remembers.
 
 mod outcome;
