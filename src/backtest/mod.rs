@@ -1,7 +1,7 @@
 //! What a rollout would have done: its [`course`](crate::course) on samples that a metric source remembers. Pure.
 //!
 //! Plans, limits, budgets, looks and rules are the controller's. What no counter tells is not replayed: pods that crash or are
-//! not ready, silence of a candidate, edits of the route, decisions of people.
+//! not ready, edits of the route, decisions of people. Silence of a candidate is told where its true share is known.
 
 mod history;
 mod replay;

@@ -53,7 +53,7 @@ pub enum What {
     NoEvidence,
     /// There is evidence again.
     Evidence,
-    /// The hold is over, and evidence is still missing.
+    /// It waits for something else than the rest of a hold.
     Waits,
     /// A person is needed.
     Held,
@@ -128,7 +128,7 @@ impl Replay {
         let pasts = pasts(setup, history, &started)?;
         let metrics = rollout::metric_plans(spec, &spec.version, interval, setup.from, &pasts);
         let tail = Duration::milliseconds(rollout::tail_ms(&spec.analysis.metrics, &pasts));
-        let manner = Manner { words: true, moves: setup.weight.is_none() };
+        let manner = Manner { words: true, fixed: setup.weight };
         let mut course = Course::new(spec, interval, metrics, setup.from, tail, manner);
         started.values().for_each(|at| course.discard(*at, *at + interval));
         let mut log = Log::new(setup, &course);
@@ -197,7 +197,8 @@ struct Log {
     weight: Option<i32>,
     proven: Vec<bool>,
     missing: bool,
-    waiting: bool,
+    /// What it was said to wait for last in this place.
+    waiting: Option<String>,
     held: bool,
     end: Option<End>,
     ended_at: DateTime<Utc>,
@@ -218,7 +219,7 @@ impl Log {
             weight: setup.weight,
             proven: vec![false; metrics.len()],
             missing: false,
-            waiting: false,
+            waiting: None,
             held: false,
             end: None,
             ended_at: setup.from,
@@ -245,7 +246,7 @@ impl Log {
         );
         self.say(at, place, What::Begins, text);
         self.parts.push(Part { place, weight, from: at, stable: 0.0, candidate: 0.0 });
-        (self.waiting, self.held) = (false, false);
+        (self.waiting, self.held) = (None, false);
     }
 
     /// A look: the traffic of it.
@@ -321,14 +322,21 @@ impl Log {
             (Some(_), true) | (None, false) => {}
         }
         self.missing = judged.missing.is_some();
-        if let (Some(missing), false, false) = (course.waits_for(), self.waiting, course.is_held_up()) {
-            self.waiting = true;
-            self.say(at, place, What::Waits, format!("the hold is over; evidence is missing: {missing}"));
+        self.waits(at, place, course);
+    }
+
+    /// What it waits for, and whether a person is needed.
+    fn waits(&mut self, at: DateTime<Utc>, place: Place, course: &Course<'_>) {
+        let waits = course.waits_for().filter(|_| !course.is_held_up());
+        let kind = waits.and_then(|text| text.split([':', ';']).next()).map(str::to_owned);
+        if let Some(text) = waits.filter(|_| kind != self.waiting) {
+            self.say(at, place, What::Waits, format!("waits for {text}"));
+            self.waiting = kind;
         }
         if course.is_held_up() && !self.held {
             self.held = true;
             let why = match course.waits_for() {
-                Some(missing) => format!("the evidence did not come within its deadline: {missing}"),
+                Some(missing) => format!("the deadline is over, and it still waits for {missing}"),
                 None => "a breach that only holds".to_owned(),
             };
             self.say(at, place, What::Held, format!("held until a person decides: {why}"));

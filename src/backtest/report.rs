@@ -44,6 +44,7 @@ pub fn end_text(end: &End) -> String {
                 By::Range => "beyond its fixed limit",
                 By::EvidenceDeadline => "the evidence did not come in time",
                 By::NoEvidence => "no evidence for long",
+                By::Silence => "the candidate is silent",
             };
             metric.as_ref().map_or(format!("rolled back: {why}"), |m| format!("rolled back: {m}, {why}"))
         }

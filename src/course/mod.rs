@@ -78,8 +78,9 @@ pub enum Turn {
 pub struct Manner {
     /// Each look has its sentence and its forecast.
     pub words: bool,
-    /// The share changes with each step, so that what follows is warm-up.
-    pub moves: bool,
+    /// The candidate's true share in percent, when it was the same all the time: a step changes nothing then, and silence can
+    /// be told. None: the share changes with each step, so that what follows is warm-up.
+    pub fixed: Option<i32>,
 }
 
 /// A rollout under way.
@@ -187,6 +188,9 @@ impl<'a> Course<'a> {
         if let Some(end) = breach {
             return (judged, Turn::Ends(end));
         }
+        if let Some(turn) = self.silent() {
+            return (judged, turn);
+        }
         self.held += judged.counted;
         if judged.missing.is_some() {
             let turn = self.no_data_for_long();
@@ -254,6 +258,20 @@ impl<'a> Course<'a> {
         self.metrics.iter().any(|(plan, state)| state.breach.is_some() && !plan.observe_only)
     }
 
+    /// What the silence of a candidate does, where its share is known.
+    fn silent(&mut self) -> Option<Turn> {
+        let weight = f64::from(self.manner.fixed?) / 100.0;
+        let per_stable = if self.place == Place::Shadow { weight } else { weight / (1.0 - weight) };
+        let metrics = self.metrics.iter().zip(&self.spec.analysis.metrics);
+        let found = rollout::silence(metrics.map(|((plan, state), m)| (plan, state, m)), per_stable)?;
+        self.waits_for = Some(format!("a sign of the candidate; {}", found.message));
+        if found.confirmed && self.spec.analysis.silent == RollbackOrHold::Rollback {
+            let stage = self.place.stage();
+            return Some(Turn::Ends(End::RolledBack { stage, metric: None, by: By::Silence }));
+        }
+        Some(Turn::Stays)
+    }
+
     fn no_data_for_long(&self) -> Turn {
         let policy = &self.spec.analysis.no_data;
         let since = self.fresh_at.max(Some(self.set_at));
@@ -304,7 +322,7 @@ impl<'a> Course<'a> {
 
     fn await_evidence(&mut self, judged: &Judged, missing: String) -> Turn {
         let deadlines = &self.spec.strategy.deadlines;
-        self.waits_for = Some(missing);
+        self.waits_for = Some(format!("evidence: {missing}"));
         self.awaited += judged.counted;
         if self.awaited < deadlines.evidence.get() {
             return Turn::Stays;
@@ -328,7 +346,7 @@ impl<'a> Course<'a> {
         self.awaited = Duration::zero();
         self.held_up = false;
         self.spans.retain(|span| span.to > now - self.interval * 2);
-        if self.manner.moves || first {
+        if self.manner.fixed.is_none() || first {
             self.discard(now, now + self.warm_up);
         }
         for (_, state) in &mut self.metrics {

@@ -37,6 +37,8 @@ pub enum By {
     EvidenceDeadline,
     /// `noData.then: Rollback`.
     NoEvidence,
+    /// It finished far fewer requests than its share predicts.
+    Silence,
 }
 
 impl From<BreachKind> for By {

@@ -41,8 +41,8 @@ pub use accepted::accepted_by;
 pub use check::{Violation, check, may_follow};
 pub use decide::decide;
 pub use evidence::{
-    Before, Grid, Judged, MetricFinding, Past, Replay, ReplayError, counts, looks, metric_plans, on_breach,
-    past, tail_ms,
+    Before, Grid, Judged, MetricFinding, Past, Replay, ReplayError, Silent, counts, looks, metric_plans,
+    on_breach, past, silence, tail_ms,
 };
 pub use observed::Observed;
 pub use pace::OwnWrites;

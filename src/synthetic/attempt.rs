@@ -34,7 +34,7 @@ impl<'a> Attempt<'a> {
         let histories = past(study, &mut draw);
         let metrics = rollout::metric_plans(spec, &spec.version, study.interval, origin(), &histories);
         let tail = Duration::milliseconds(rollout::tail_ms(&spec.analysis.metrics, &histories));
-        let manner = Manner { words: false, moves: true };
+        let manner = Manner { words: false, fixed: None };
         Self {
             study,
             draw,

@@ -245,6 +245,7 @@ fn decider(end: &End) -> String {
         By::Range => "beyond its fixed limit",
         By::EvidenceDeadline => "the evidence did not come in time",
         By::NoEvidence => "no evidence for long",
+        By::Silence => "the candidate is silent",
     };
     let stage = match stage {
         Stage::Shadow => "shadow",

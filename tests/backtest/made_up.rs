@@ -99,9 +99,12 @@ struct World {
 }
 
 async fn world(name: &str, times: u64, longest: i64, since: i64) -> World {
+    of(name, pods(times), longest, since).await
+}
+
+async fn of(name: &str, pods: [Pod; 2], longest: i64, since: i64) -> World {
     let refused = Arc::new(AtomicUsize::new(0));
-    let answers =
-        Answers { pods: pods(times).to_vec(), longest, since: since + T0, refused: refused.clone() };
+    let answers = Answers { pods: pods.to_vec(), longest, since: since + T0, refused: refused.clone() };
     let server = MockServer::start().await;
     Mock::given(method("POST")).and(path("/api/v1/query")).respond_with(answers).mount(&server).await;
     World { server, folder: Folder::new(name), refused }
@@ -214,6 +217,32 @@ async fn what_only_holds_is_held_to_the_end_and_a_deadline_that_rolls_back_does(
     );
     let text = slow.run(deadline, &["--file", &file]).unwrap();
     assert!(text.contains("\nRolled back: the evidence did not come in time at "), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_candidate_that_falls_silent_is_told_where_its_share_is_known() {
+    let mut answers = pods(1);
+    // It goes on being scraped and finishes nothing.
+    answers[1].requests = 0;
+    let world = of("silent", answers, 900, -7200).await;
+    let text = world.run("", &["--weight", "20"]).unwrap();
+    assert!(
+        text.contains("waits for a sign of the candidate; errors: the candidate's pods finished 0 requests"),
+        "{text}"
+    );
+    let gateway =
+        "total: http_requests_total} => total: http_requests_total}, arms: {gateway: {label: pod, value: x}}";
+    let exact = ["--weight", "20", "--stable", "pod=\"fraud-a-1\"", "--candidate", "pod=\"fraud-b-1\""];
+    let text = world.run(gateway, &exact).unwrap();
+    assert!(
+        text.contains(
+            "errors: the candidate finished 0 requests in the last looks where its share predicts 400"
+        ),
+        "{text}"
+    );
+    assert!(text.contains("\nRolled back: the candidate is silent at "), "{text}");
+    let text = world.run(gateway, &exact[2..]).unwrap();
+    assert!(!text.contains("silent"), "without the share nothing is predicted: {text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -44,8 +44,8 @@ Examples:
 
 What is replayed: limits, error budget, looks, holds, deadlines and steps of the manifest, from --from on, with stable's one or
 two hours before it as the history that the controller reads. The requests are those that the arms really had: a step of 5 %
-does not thin out a candidate that got half of them. What no counter tells is not replayed: crashes, silence, edits of the
-route, decisions of people.";
+does not thin out a candidate that got half of them. A candidate that falls silent is told with
+--weight only. What no counter tells is not replayed: crashes, edits of the route, decisions of people.";
 
 /// Arguments of `understudy backtest`.
 #[derive(Args, Debug)]

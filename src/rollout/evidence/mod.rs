@@ -15,7 +15,7 @@ pub use exits::remember_exits;
 pub use history::{Before, Past, past};
 pub use judge::{Grid, Judged, candidate_endpoints, counts, judge, looks};
 pub use replay::{MetricFinding, Replay, ReplayError};
-pub use signals::{Signal, on_breach, signals};
+pub use signals::{Signal, Silent, on_breach, signals, silence};
 pub use spans::{
     discard, foreign_begin, foreign_end, foreign_move, mirror_switched, prune, remember_pods, warm_up,
 };

@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use crate::analysis::pods;
 use crate::analysis::silence::{self, Silence};
 use crate::analysis::{Arm, Breach, BreachKind, MetricVerdict};
+use crate::analysis::{MetricPlan, MetricState};
 use crate::api::{Metric, RollbackOrHold};
 use crate::rollout::{Draft, questions, world};
 
@@ -87,16 +88,36 @@ fn silent(d: &Draft<'_>, judged: &Judged, per_stable: f64) -> Option<Signal> {
     if per_stable <= 0.0 || candidate_endpoints(d) == 0 || judged.missing_source() {
         return None;
     }
+    let metrics: Vec<_> = judged.states.iter().map(|(plan, _)| metric_of(d, &plan.name)).collect();
+    let states = judged.states.iter().zip(&metrics);
+    let found =
+        silence(states.filter_map(|((plan, state), m)| Some((plan, state, m.as_ref()?))), per_stable)?;
+    let (reason, then) = match found.confirmed {
+        true => ("CandidateSilent", d.spec().analysis.silent),
+        false => ("CandidateSilentUnconfirmed", RollbackOrHold::Hold),
+    };
+    Some(Signal { reason, message: found.message, at: d.now(), then })
+}
+
+/// A candidate that finishes no requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Silent {
+    /// The gateway says so; pods alone cannot.
+    pub confirmed: bool,
+    /// With the numbers.
+    pub message: String,
+}
+
+/// Whether the candidate is silent, by the metrics that count requests. `per_stable` as in [`silence::judge`].
+pub fn silence<'a>(
+    metrics: impl Iterator<Item = (&'a MetricPlan, &'a MetricState, &'a Metric)>,
+    per_stable: f64,
+) -> Option<Silent> {
     // Scores come when they come; only counts of requests tell that a candidate finishes none. Where the gateway counts,
     // the pods' own word is not needed.
-    let counts: Vec<_> = judged
-        .states
-        .iter()
-        .filter_map(|(plan, state)| {
-            let m = metric_of(d, &plan.name)?;
-            (m.ratio.is_some() || m.latency.is_some() || m.slo.is_some())
-                .then(|| (plan, state, questions::gateway(&m).is_some()))
-        })
+    let counts: Vec<_> = metrics
+        .filter(|(_, _, m)| m.ratio.is_some() || m.latency.is_some() || m.slo.is_some())
+        .map(|(plan, state, m)| (plan, state, questions::gateway(m).is_some()))
         .collect();
     let any_gateway = counts.iter().any(|(_, _, at_gateway)| *at_gateway);
     let mut unconfirmed = None;
@@ -110,17 +131,14 @@ fn silent(d: &Draft<'_>, judged: &Judged, per_stable: f64) -> Option<Signal> {
                     "{}: the candidate finished {:.0} requests in the last looks where its share predicts {:.0}",
                     plan.name, s.counted, s.predicted
                 );
-                let then = d.spec().analysis.silent;
-                return Some(Signal { reason: "CandidateSilent", message, at: d.now(), then });
+                return Some(Silent { confirmed: true, message });
             }
             Silence::Unconfirmed(s) => {
                 let message = format!(
                     "{}: the candidate's pods finished {:.0} requests in the last looks where its share predicts {:.0}; a metric of the gateway would tell whether it is silent",
                     plan.name, s.counted, s.predicted
                 );
-                let then = RollbackOrHold::Hold;
-                unconfirmed =
-                    Some(Signal { reason: "CandidateSilentUnconfirmed", message, at: d.now(), then });
+                unconfirmed = Some(Silent { confirmed: false, message });
             }
         }
     }
