@@ -6,10 +6,10 @@ use anyhow::{Context, Result, ensure};
 use lab::scenario::STANDBY_ADDRESS;
 use lab::wait::wait_for;
 use serde_json::json;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use understudy::api::Phase;
 
 use crate::manifests;
+use crate::nonsense::{nonsense, refused};
 use crate::space::Space;
 use crate::world::{SOON, World};
 
@@ -60,10 +60,7 @@ pub async fn killed_while_rolling_back(world: &World) -> Result<()> {
 pub async fn a_restarted_operator_looks_before_it_advances(world: &World) -> Result<()> {
     let space = Space::new(world, "lookfirst").await?;
     let mut rollout = manifests::rollout("lookfirst");
-    let refused = json!({"name": "refused", "minSamples": 30,
-        "ratio": {"bad": "http_requests_total{code=~\"4..\"}", "total": "http_requests_total"},
-        "worse": {"ratio": 1.25, "plus": 0.01}, "proof": {"ratio": 2, "plus": 0.1}});
-    rollout["spec"]["analysis"]["metrics"] = json!([refused, manifests::errors()]);
+    rollout["spec"]["analysis"]["metrics"] = json!([refused(), manifests::errors()]);
     rollout["spec"]["strategy"]["canary"]["steps"] =
         json!([{"weight": 10, "hold": "6s"}, {"weight": 50, "hold": "6s"}]);
     space.adopt(&rollout).await?;
@@ -143,15 +140,4 @@ async fn wait_answer(address: &str, wanted: &str) -> Result<()> {
 async fn metrics(address: &str) -> Result<String> {
     let answer = lab::http::get(&format!("http://{address}/metrics"), &[], Duration::from_secs(5)).await?;
     Ok(answer.body)
-}
-
-/// Posts what is no image to a pod; the answer's status code.
-async fn nonsense(address: std::net::IpAddr) -> Result<u16> {
-    let mut stream = tokio::net::TcpStream::connect((address, 8080)).await?;
-    let request = "POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}";
-    stream.write_all(request.as_bytes()).await?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await?;
-    let code = answer.split(' ').nth(1).context("no answer")?;
-    Ok(code.parse()?)
 }

@@ -6,12 +6,14 @@ mod audits;
 mod coming_and_going;
 mod costs;
 mod crashes;
+mod degraded;
 mod edits;
 mod evidence;
 mod fits;
 mod kills;
 mod manifests;
 mod mirror;
+mod nonsense;
 mod promotions;
 mod refusals;
 mod regressions;
@@ -80,6 +82,8 @@ fn together(world: Place) -> Vec<Trial> {
         evidence::the_forecast_of_a_small_canary_is_right,
         evidence::a_preset_reads_the_real_gateway,
         audits::a_rollback_can_be_recomputed,
+        degraded::both_versions_failing_together_is_no_verdict,
+        degraded::a_late_regression_in_the_watch_is_taken_back,
         crashes::a_drain_is_no_rejection_and_two_crashes_are,
         regressions::a_wrong_one_is_taken_back_for_its_accuracy,
         regressions::a_failing_one_is_taken_back_for_its_errors,
