@@ -2,7 +2,7 @@
 //! watch has passed, or the looks are over. Pure.
 //!
 //! The plans, the looks, and what a step waits for are those of the controller:
-//! [`metric_plans`](crate::rollout::metric_plans), [`advance`](crate::analysis::advance()) and [`gate`](crate::rollout::gate).
+//! [`metric_plans`](crate::rollout::metric_plans), [`advance`](crate::analysis::advance()) and [`gate`].
 //! What the cluster adds is left out: pods are ready at once, nobody edits the route, and nothing is paid for mirrored requests
 //! (`strategy.shadow.budget`). `understudy simulate` gives it looks
 //! that are drawn, `understudy backtest` looks that Prometheus remembers.
