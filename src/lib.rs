@@ -36,6 +36,10 @@
 //! 4. **apply** (I/O): the status first, as the intent, then the actions in their order.
 //! 5. **report**: Events and metrics, after the writes.
 //!
+//! What moves a test beside the samples (a stage, a step, a time that is not judged) is noted in status and done by one function,
+//! now and when an attempt is recomputed: `rollout/evidence/journal`. `understudy audit-evidence` does that against Prometheus, and
+//! the simulation at the end of every attempt.
+//!
 //! The outcome is never remembered: the next pass reads it back from the world. A step costs three writes: intent, route,
 //! outcome.
 //!

@@ -202,7 +202,7 @@ fn judge(plan: &MetricPlan, state: &MetricState, empty_looks: u32) -> MetricVerd
         observe_only: plan.observe_only,
         provable: plan.provable,
         sentence: String::new(),
-        hint: hint(plan, stable),
+        hint: hint(plan, state, stable),
         outcome,
     }
 }
@@ -330,9 +330,17 @@ fn guard_numbers(plan: &MetricPlan, state: &MetricState) -> Option<(Rounded, Rou
     Some((Rounded(guard.log_e()), Rounded(plan.budget.guard_paired?.bar())))
 }
 
-/// Advice about a ratio: stable fails more than it did, or has always failed often.
-fn hint(plan: &MetricPlan, stable: Option<f64>) -> Option<String> {
+/// Advice about a ratio: its two counters do not fit, stable fails more than it did, or has always failed often.
+fn hint(plan: &MetricPlan, state: &MetricState, stable: Option<f64>) -> Option<String> {
     let share = stable.filter(|_| plan.kind == Kind::Ratio)?;
+    // A single look may have counted a failure before its request; a whole stage has not.
+    if [state.stable, state.candidate].iter().any(|sums| sums.x > sums.n) {
+        return Some(
+            "More bad events than requests were counted in this stage: either `bad` counts more than once what `total` counts, or it \
+             counts other requests."
+                .to_owned(),
+        );
+    }
     let before = share_before(plan.absolute_eps);
     if share >= MOVED.ratio * before + MOVED.plus {
         return Some(format!(

@@ -55,8 +55,10 @@ pub struct MetricBudget {
     /// After promotion.
     pub watch: LedgerBudget,
     /// Coarse guard against stable, from the first request to the end of the watch. `None`: not a ratio metric.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guard_paired: Option<LedgerBudget>,
     /// Coarse guard without a baseline, over the watch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guard_absolute: Option<LedgerBudget>,
 }
 

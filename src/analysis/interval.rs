@@ -74,16 +74,16 @@ pub enum Counter {
 #[serde(rename_all = "camelCase", default)]
 pub struct Counts {
     /// Requests or scores.
-    #[serde(with = "super::text::float")]
+    #[serde(with = "super::text::float", skip_serializing_if = "super::text::is_zero")]
     pub n: f64,
     /// Failed requests.
-    #[serde(with = "super::text::float")]
+    #[serde(with = "super::text::float", skip_serializing_if = "super::text::is_zero")]
     pub bad: f64,
     /// Sum of the scores.
-    #[serde(with = "super::text::float")]
+    #[serde(with = "super::text::float", skip_serializing_if = "super::text::is_zero")]
     pub sum: f64,
     /// Sum of squares, when the metric has one.
-    #[serde(with = "super::text::float")]
+    #[serde(with = "super::text::float", skip_serializing_if = "super::text::is_zero")]
     pub sum_squares: f64,
     /// Observations up to each bound (cumulative over bounds).
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -95,6 +95,11 @@ pub struct Counts {
 pub struct Exact(#[serde(with = "super::text::float")] pub f64);
 
 impl Counts {
+    /// Nothing was gained.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// Adds one gain of one counter.
     pub fn gain(&mut self, counter: Counter, by: f64) {
         match counter {

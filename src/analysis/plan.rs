@@ -92,26 +92,30 @@ pub struct MetricPlan {
     /// Promotion bound, at least as wide as `worse`.
     pub proof: Limit,
     /// Direction of a score; ignored by `Ratio`, `Latency` and `Slo`, where less is better.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub better: Better,
     /// Requests or scores per arm before a Pass, and per step before it advances.
     pub min_samples: u32,
     /// The metric is reported and never decides.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub observe_only: bool,
     /// It can prove that a candidate is good enough. Means of values without bounds cannot: their tails are too heavy.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub provable: bool,
     /// alpha of the promotion test.
-    #[serde(with = "super::text::float")]
+    #[serde(with = "super::text::float", default = "five_percent", skip_serializing_if = "is_five_percent")]
     pub alpha_promote: f64,
     /// Looks with data in a row before a breach.
+    #[serde(default = "two", skip_serializing_if = "is_two")]
     pub confirm: u32,
     /// Looks without new requests in an arm before the metric is Unavailable.
+    #[serde(default = "four", skip_serializing_if = "is_four")]
     pub stale: u32,
     /// Burst factor phi, at least 1.
-    #[serde(with = "super::text::float")]
+    #[serde(with = "super::text::float", default = "one", skip_serializing_if = "is_one")]
     pub phi: f64,
-    /// Quantiles of stable's own latency.
-    #[serde(with = "super::text::floats")]
+    /// Quantiles of stable's own latency; other kinds have none.
+    #[serde(with = "super::text::floats", default, skip_serializing_if = "Vec::is_empty")]
     pub quantiles: Vec<f64>,
     /// The bound of an `Slo`: the edge of a bucket, in the histogram's own unit.
     #[serde(with = "super::text::float", default, skip_serializing_if = "is_zero")]
@@ -123,6 +127,7 @@ pub struct MetricPlan {
     #[serde(with = "super::text::float")]
     pub absolute_eps: f64,
     /// False in a watch without a control arm: only the absolute guard judges there.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub paired_watch: bool,
     /// This metric's part of alpha, and the horizons.
     pub budget: MetricBudget,
@@ -132,8 +137,44 @@ fn yes() -> bool {
     true
 }
 
-fn is_yes(provable: &bool) -> bool {
-    *provable
+fn is_yes(mark: &bool) -> bool {
+    *mark
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+fn five_percent() -> f64 {
+    0.05
+}
+
+fn is_five_percent(alpha: &f64) -> bool {
+    *alpha == five_percent()
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+fn is_one(phi: &f64) -> bool {
+    *phi == one()
+}
+
+fn two() -> u32 {
+    2
+}
+
+fn is_two(looks: &u32) -> bool {
+    *looks == two()
+}
+
+fn four() -> u32 {
+    4
+}
+
+fn is_four(looks: &u32) -> bool {
+    *looks == four()
 }
 
 fn is_zero(bound: &f64) -> bool {
@@ -161,11 +202,11 @@ impl MetricPlan {
             min_samples: 100,
             observe_only: false,
             provable: kind != Kind::Value,
-            alpha_promote: 0.05,
-            confirm: 2,
-            stale: 4,
-            phi: 1.0,
-            quantiles: vec![0.5, 0.9, 0.99, 0.999],
+            alpha_promote: five_percent(),
+            confirm: two(),
+            stale: four(),
+            phi: one(),
+            quantiles: if kind == Kind::Latency { vec![0.5, 0.9, 0.99, 0.999] } else { Vec::new() },
             bound: 0.0,
             range: Range::default(),
             absolute_eps: super::guard::absolute_eps(None),

@@ -24,19 +24,47 @@ const HALF: f64 = 0.5;
 
 /// The last looks of the present step in which stable was scraped. Starts again with every weight change, because the
 /// prediction is about one weight.
+///
+/// In status it is one text, three numbers for each look: there are up to ten, in every metric.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Recent(Vec<RecentLook>);
 
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 struct RecentLook {
     looks: u32,
-    #[serde(with = "super::text::float")]
     stable: f64,
-    #[serde(with = "super::text::float")]
     candidate: f64,
 }
 
+impl From<Recent> for String {
+    fn from(recent: Recent) -> Self {
+        let look = |one: &RecentLook| format!("{} {} {}", one.looks, one.stable, one.candidate);
+        recent.0.iter().map(look).collect::<Vec<_>>().join(" ")
+    }
+}
+
+impl TryFrom<String> for Recent {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let wrong = || format!("{text:?} is not looks with three numbers each");
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let (looks, []) = words.as_chunks() else { return Err(wrong()) };
+        let read = |[looks, stable, candidate]: &[&str; 3]| {
+            let (looks, stable) = (looks.parse().ok()?, stable.parse().ok()?);
+            Some(RecentLook { looks, stable, candidate: candidate.parse().ok()? })
+        };
+        looks.iter().map(read).collect::<Option<_>>().map(Recent).ok_or_else(wrong)
+    }
+}
+
 impl Recent {
+    /// No look yet.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Remembers one interval of `looks` grid steps.
     pub fn push(&mut self, looks: u32, stable: f64, candidate: f64) {
         self.0.push(RecentLook { looks, stable, candidate });

@@ -20,6 +20,11 @@ pub mod float {
     }
 }
 
+/// Whether a float is not worth a field.
+pub fn is_zero(value: &f64) -> bool {
+    *value == 0.0
+}
+
 /// Serde adapter of a list of floats as one text with blanks between: compact, because it lives in a status.
 pub mod floats {
     use super::*;

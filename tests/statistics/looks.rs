@@ -328,16 +328,20 @@ fn a_frequent_event_is_tested_and_a_better_engine_is_named() {
 }
 
 #[test]
-fn the_state_of_five_metrics_is_a_small_part_of_a_status() {
+fn what_status_keeps_of_eight_metrics_is_small() {
     let mut bytes = 0;
-    for kind in [Kind::Ratio, Kind::Ratio, Kind::Latency, Kind::Latency, Kind::MeanHistogram] {
+    let kinds = [Kind::Ratio, Kind::Ratio, Kind::Ratio, Kind::Slo, Kind::Latency, Kind::Latency];
+    for kind in kinds.into_iter().chain([Kind::MeanHistogram, Kind::MeanSumCount]) {
         let mut rollout = Rollout::new(plan(kind));
         rollout.healthy(50);
         let text = serde_json::to_string(&rollout.state).unwrap();
         assert_eq!(serde_json::from_str::<MetricState>(&text).unwrap(), rollout.state);
-        bytes += text.len();
+        let plan = serde_json::to_string(&rollout.plan).unwrap();
+        assert_eq!(serde_json::from_str::<MetricPlan>(&plan).unwrap(), rollout.plan);
+        bytes += text.len() + plan.len();
     }
-    assert!(bytes < 16 * 1024, "{bytes} bytes");
+    println!("{bytes} bytes");
+    assert!(bytes < 10 * 1024, "{bytes} bytes");
 }
 
 #[test]
@@ -355,4 +359,12 @@ fn a_baseline_that_moved_with_the_candidate_is_no_breach_and_is_said() {
     }
     let said = last.unwrap();
     assert!(said.starts_with("The baseline moved too: stable fails 27.0 % in this stage"), "{said}");
+}
+
+#[test]
+fn more_failures_than_requests_are_said() {
+    let mut rollout = Rollout::new(plan(Kind::Ratio));
+    assert_eq!(rollout.look((100.0, 1.0), (1900.0, 19.0), None).hint, None);
+    let hint = rollout.look((100.0, 220.0), (1900.0, 19.0), None).hint.unwrap();
+    assert!(hint.starts_with("More bad events than requests were counted"), "{hint}");
 }
