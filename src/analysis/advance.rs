@@ -9,11 +9,11 @@ use super::interval::{Counts, Discard, Interval, Looks};
 use super::mean::directed_sum;
 use super::plan::{Kind, Limit, MetricPlan, Stage};
 use super::state::{BreachKind, MetricState, Tally};
-use super::value;
 use super::verdict::{
     ArmNumbers, Direction, MetricVerdict, Outcome, Reason, Rounded, bound_text, group, odds, one_digit,
     sentence,
 };
+use super::{score_forecast, value};
 
 /// From here on stable's failures are called moved: twice what they were in the hour before, plus five points.
 const MOVED: Limit = Limit::ratio(2.0, 0.05);
@@ -254,7 +254,9 @@ fn outcome(
 
 /// How many more requests the nearer decision takes at the rates so far.
 fn forecast(plan: &MetricPlan, state: &MetricState, bar_bad: f64, bar_ok: f64) -> Outcome {
-    let forecast = state.engine.forecast(plan, bar_bad, bar_ok);
+    let counts = state.engine.forecast(plan, bar_bad, bar_ok);
+    let forecast =
+        counts.or_else(|| score_forecast::needed(&state.engine, state.candidate.n, bar_bad, bar_ok));
     let least = |direction: Direction| match direction {
         Direction::Promote => f64::from(plan.min_samples) - state.candidate.n,
         Direction::Rollback => 0.0,

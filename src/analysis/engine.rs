@@ -228,7 +228,7 @@ impl Engine {
         }
     }
 
-    /// Candidate requests until the nearer decision, at the rates so far. Scores have no forecast yet.
+    /// Candidate requests until the nearer decision, at the rates so far. Scores have [a forecast of their own](super::score_forecast).
     pub fn forecast(&self, plan: &MetricPlan, bar_bad: f64, bar_ok: f64) -> Option<(f64, Direction)> {
         let pairs: Vec<&CountPair> = match self {
             Engine::Count(pair) => vec![pair],

@@ -26,6 +26,7 @@ pub mod plan;
 pub mod pods;
 pub mod sample;
 mod sample_pod;
+pub mod score_forecast;
 pub mod silence;
 pub mod state;
 pub mod text;

@@ -71,16 +71,21 @@ impl PairedT {
 
     /// Natural logarithm of the evidence.
     pub fn log_e(&self) -> f64 {
-        if self.k < FIRST || self.q <= TINY {
+        self.log_e_after(1.0)
+    }
+
+    /// The same after `times` as many intervals, were they like those so far.
+    pub fn log_e_after(&self, times: f64) -> f64 {
+        let [k, a, b, q] = [f64::from(self.k), self.a, self.b, self.q].map(|sum| sum * times);
+        if k < f64::from(FIRST) || q <= TINY {
             return 0.0;
         }
-        let k = f64::from(self.k);
         let t2 = TAU * TAU;
-        let shrink = t2 / (1.0 + t2 * self.a);
-        let q1 = (self.q - self.b * self.b * shrink).max(TINY);
-        let two_sided = -0.5 * (t2 * self.a).ln_1p() + 0.5 * k * (self.q.ln() - q1.ln());
+        let shrink = t2 / (1.0 + t2 * a);
+        let q1 = (q - b * b * shrink).max(TINY);
+        let two_sided = -0.5 * (t2 * a).ln_1p() + 0.5 * k * (q.ln() - q1.ln());
         let scale = (q1 / k * shrink).sqrt();
-        two_sided + std::f64::consts::LN_2 + ln_student_t_cdf(k, self.b * shrink / scale)
+        two_sided + std::f64::consts::LN_2 + ln_student_t_cdf(k, b * shrink / scale)
     }
 }
 
