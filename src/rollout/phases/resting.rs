@@ -1,7 +1,7 @@
 //! Active and RolledBack: nothing moves. Selectors and route are guarded, and the spec is watched for something to do.
 
 use crate::api::condition::ConditionType;
-use crate::api::{LastEvidence, Phase, Rejected, Slot};
+use crate::api::{Evidence, LastEvidence, Phase, Rejected, Slot};
 use crate::rollout::target::{self, Wanted};
 use crate::rollout::{
     Action, Draft, adoption, capacity, companions, expedite, guard, rejected, route, selectors, world,
@@ -109,6 +109,8 @@ fn keep_evidence(d: &mut Draft<'_>) {
     let evidence = d.status.evidence.take().filter(|e| !e.metrics.is_empty());
     if let (Some(c), Some(evidence)) = (&d.status.candidate, evidence) {
         let (version, plan_hash) = (c.version.clone(), c.plan_hash.clone());
+        // What is only of use while it runs.
+        let evidence = Evidence { forecast: None, discarded: Vec::new(), ..evidence };
         d.status.last_evidence = Some(LastEvidence { version, plan_hash, evidence });
     }
 }
