@@ -13,10 +13,10 @@ use crate::world::{RELEASE, World};
 pub async fn killed_at_every_look_the_evidence_is_the_same(world: &World) -> Result<()> {
     let space = Space::new(world, "everylook").await?;
     let mut rollout = manifests::rollout("everylook");
-    rollout["spec"]["strategy"]["shadow"] = json!({"percent": 100, "duration": "6s", "minRequests": 100});
+    rollout["spec"]["strategy"]["shadow"] = json!({"percent": 100, "duration": "4s", "minRequests": 100});
     rollout["spec"]["strategy"]["canary"]["steps"] =
-        json!([{"weight": 20, "hold": "8s"}, {"weight": 50, "hold": "8s"}]);
-    rollout["spec"]["strategy"]["watch"] = json!({"duration": "10s", "controlWeight": 10});
+        json!([{"weight": 20, "hold": "6s"}, {"weight": 50, "hold": "6s"}]);
+    rollout["spec"]["strategy"]["watch"] = json!({"duration": "8s", "controlWeight": 10});
     let metrics = [manifests::errors(), manifests::accuracy(), manifests::gateway(), manifests::latency()];
     rollout["spec"]["analysis"]["metrics"] = json!(metrics);
     space.adopt(&rollout).await?;

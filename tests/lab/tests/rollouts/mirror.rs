@@ -15,7 +15,7 @@ use crate::space::Space;
 use crate::world::{RELEASE, SOON, World};
 
 /// How long each way of being bad is looked at.
-const STRETCH: Duration = Duration::from_secs(12);
+const STRETCH: Duration = Duration::from_secs(8);
 
 /// Never answers; dead, with its pods killed again and again; slow at the tail. Callers get stable's answers as fast as without a
 /// mirror.
@@ -62,7 +62,7 @@ pub async fn no_reply_waits_for_a_silent_dead_or_slow_candidate(world: &World) -
 
 /// The mirror goes off by itself when its budget is spent, and what it sent is what was paid for.
 pub async fn the_mirror_stops_at_its_budget(world: &World) -> Result<()> {
-    const PAID: i64 = 1500;
+    const PAID: i64 = 1200;
     const RATE: f64 = 60.0;
     let space = Space::new(world, "purse").await?;
     let mut rollout = manifests::rollout("purse");
