@@ -17,7 +17,10 @@ pub async fn killed_at_every_look_the_evidence_is_the_same(world: &World) -> Res
     rollout["spec"]["strategy"]["canary"]["steps"] =
         json!([{"weight": 20, "hold": "6s"}, {"weight": 50, "hold": "6s"}]);
     rollout["spec"]["strategy"]["watch"] = json!({"duration": "8s", "controlWeight": 10});
-    let metrics = [manifests::errors(), manifests::accuracy(), manifests::gateway(), manifests::latency()];
+    // Scores come slowly, and nothing is to wait for them here.
+    let mut accuracy = manifests::accuracy();
+    accuracy["observeOnly"] = json!(true);
+    let metrics = [manifests::errors(), accuracy, manifests::gateway(), manifests::latency()];
     rollout["spec"]["analysis"]["metrics"] = json!(metrics);
     space.adopt(&rollout).await?;
     let load = space.load(120.0).await?;
