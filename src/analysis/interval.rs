@@ -74,16 +74,16 @@ pub enum Counter {
 #[serde(rename_all = "camelCase", default)]
 pub struct Counts {
     /// Requests or scores.
-    #[serde(with = "super::text::float", skip_serializing_if = "super::text::is_zero")]
+    #[serde(with = "super::text::float", skip_serializing_if = "super::text::is_default")]
     pub n: f64,
     /// Failed requests.
-    #[serde(with = "super::text::float", skip_serializing_if = "super::text::is_zero")]
+    #[serde(with = "super::text::float", skip_serializing_if = "super::text::is_default")]
     pub bad: f64,
     /// Sum of the scores.
-    #[serde(with = "super::text::float", skip_serializing_if = "super::text::is_zero")]
+    #[serde(with = "super::text::float", skip_serializing_if = "super::text::is_default")]
     pub sum: f64,
     /// Sum of squares, when the metric has one.
-    #[serde(with = "super::text::float", skip_serializing_if = "super::text::is_zero")]
+    #[serde(with = "super::text::float", skip_serializing_if = "super::text::is_default")]
     pub sum_squares: f64,
     /// Observations up to each bound (cumulative over bounds).
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]

@@ -92,12 +92,12 @@ pub struct MetricPlan {
     /// Promotion bound, at least as wide as `worse`.
     pub proof: Limit,
     /// Direction of a score; ignored by `Ratio`, `Latency` and `Slo`, where less is better.
-    #[serde(default, skip_serializing_if = "is_default")]
+    #[serde(default, skip_serializing_if = "super::text::is_default")]
     pub better: Better,
     /// Requests or scores per arm before a Pass, and per step before it advances.
     pub min_samples: u32,
     /// The metric is reported and never decides.
-    #[serde(default, skip_serializing_if = "is_default")]
+    #[serde(default, skip_serializing_if = "super::text::is_default")]
     pub observe_only: bool,
     /// It can prove that a candidate is good enough. Means of values without bounds cannot: their tails are too heavy.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
@@ -118,7 +118,7 @@ pub struct MetricPlan {
     #[serde(with = "super::text::floats", default, skip_serializing_if = "Vec::is_empty")]
     pub quantiles: Vec<f64>,
     /// The bound of an `Slo`: the edge of a bucket, in the histogram's own unit.
-    #[serde(with = "super::text::float", default, skip_serializing_if = "is_zero")]
+    #[serde(with = "super::text::float", default, skip_serializing_if = "super::text::is_default")]
     pub bound: f64,
     /// The limits of a `Value`.
     #[serde(default, skip_serializing_if = "Range::is_open")]
@@ -139,10 +139,6 @@ fn yes() -> bool {
 
 fn is_yes(mark: &bool) -> bool {
     *mark
-}
-
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
 }
 
 fn five_percent() -> f64 {
@@ -175,10 +171,6 @@ fn four() -> u32 {
 
 fn is_four(looks: &u32) -> bool {
     *looks == four()
-}
-
-fn is_zero(bound: &f64) -> bool {
-    *bound == 0.0
 }
 
 impl MetricPlan {

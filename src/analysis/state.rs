@@ -61,13 +61,13 @@ pub struct MetricState {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub absolute: Option<AbsoluteGuard>,
     /// Looks in a row with evidence(bad) over the bar.
-    #[serde(default, skip_serializing_if = "is_default")]
+    #[serde(default, skip_serializing_if = "super::text::is_default")]
     pub over: Streak,
     /// Looks in a row without new requests in one arm.
-    #[serde(default, skip_serializing_if = "is_default")]
+    #[serde(default, skip_serializing_if = "super::text::is_default")]
     pub idle: u32,
     /// The last judged interval was pooled with what comes next instead of being tested.
-    #[serde(default, skip_serializing_if = "is_default")]
+    #[serde(default, skip_serializing_if = "super::text::is_default")]
     pub waiting: bool,
     /// Gains of stable that wait for the other arm (pooling).
     #[serde(default, skip_serializing_if = "Counts::is_empty")]
@@ -86,7 +86,7 @@ pub struct MetricState {
     #[serde(with = "super::text::float")]
     pub step_candidate: f64,
     /// Judged looks since the step began in which both arms gained requests: these are what a hold time counts.
-    #[serde(default, skip_serializing_if = "is_default")]
+    #[serde(default, skip_serializing_if = "super::text::is_default")]
     pub step_looks: u32,
     /// When the step began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -101,7 +101,7 @@ pub struct MetricState {
     #[serde(default, skip_serializing_if = "Recent::is_empty")]
     pub recent: Recent,
     /// Every interval seen so far in this step was discarded as warm-up.
-    #[serde(default, skip_serializing_if = "is_default")]
+    #[serde(default, skip_serializing_if = "super::text::is_default")]
     pub warming: bool,
     /// Why the last judged interval could not be tested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -109,11 +109,6 @@ pub struct MetricState {
     /// A breach is final for the attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub breach: Option<Breach>,
-}
-
-/// Whether a field says what it says when it is left out.
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
 }
 
 /// Sums over a stage.

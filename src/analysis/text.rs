@@ -20,9 +20,9 @@ pub mod float {
     }
 }
 
-/// Whether a float is not worth a field.
-pub fn is_zero(value: &f64) -> bool {
-    *value == 0.0
+/// Whether a field says what it says when it is left out.
+pub fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// Serde adapter of a list of floats as one text with blanks between: compact, because it lives in a status.

@@ -143,6 +143,13 @@ pub struct Metric {
     pub observe_only: bool,
 }
 
+impl Metric {
+    /// Whether it counts requests: scores come when they come, and an expression counts nothing.
+    pub fn counts_requests(&self) -> bool {
+        self.ratio.is_some() || self.latency.is_some() || self.slo.is_some()
+    }
+}
+
 /// Share of bad events: `bad` of `total`, or `bad` beside `good`.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq)]
 #[x_kube(validation = metric::ratio_of_two())]

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::analysis::verdict::{ArmNumbers, group};
 use crate::analysis::{Kind, MetricVerdict, Outcome};
 use crate::api::ModelRolloutSpec;
-use crate::course::{By, End, Place};
+use crate::course::{End, Place};
 use crate::plot::axis::elapsed;
 
 use super::replay::{Decision, Part, Replay, Setup, What};
@@ -37,15 +37,7 @@ pub fn place_text(place: Place, spec: &ModelRolloutSpec) -> String {
 pub fn end_text(end: &End) -> String {
     match end {
         End::RolledBack { metric, by, stage: _ } => {
-            let why = match by {
-                By::Limit => "worse than its limit",
-                By::CoarseGuard => "coarse guard against stable",
-                By::AbsoluteGuard => "coarse guard without a baseline",
-                By::Range => "beyond its fixed limit",
-                By::EvidenceDeadline => "the evidence did not come in time",
-                By::NoEvidence => "no evidence for long",
-                By::Silence => "the candidate is silent",
-            };
+            let why = by.text();
             metric.as_ref().map_or(format!("rolled back: {why}"), |m| format!("rolled back: {m}, {why}"))
         }
         End::Active => "the watch ended clean: the version is active".to_owned(),

@@ -5,7 +5,7 @@ pub mod backtest;
 pub mod config;
 pub mod controller;
 pub mod crds;
-mod input;
+pub mod input;
 pub mod judge;
 mod judge_plot;
 pub mod simulate;

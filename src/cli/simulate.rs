@@ -8,10 +8,8 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 
-use super::input;
-use crate::synthetic::{
-    self, Arm, ArmError, ArmSettings, BUCKETS, ManifestError, Report, Run, Study, StudyError, Traffic,
-};
+use super::input::{self, InputError};
+use crate::synthetic::{self, Arm, ArmError, ArmSettings, BUCKETS, Report, Run, Study, StudyError, Traffic};
 
 /// Shown below `--help`.
 pub const EXAMPLES: &str = "\
@@ -87,22 +85,9 @@ pub enum Output {
 /// Why nothing could be simulated.
 #[derive(Debug, thiserror::Error)]
 pub enum SimulateError {
-    /// The file.
-    #[error("could not read {path}: {source}", path = .path.display())]
-    File {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// What stands in it.
-    #[error("{path}: {source}", path = .path.display())]
-    Manifest {
-        /// Which.
-        path: PathBuf,
-        /// What is wrong.
-        source: ManifestError,
-    },
+    /// The manifest.
+    #[error(transparent)]
+    Input(#[from] InputError),
     /// `from` of the stable arm.
     #[error("--stable takes no from: only the candidate turns")]
     StableTurns,
@@ -133,10 +118,7 @@ pub fn run(args: &SimulateArgs) -> Result<String, SimulateError> {
 }
 
 fn study(args: &SimulateArgs) -> Result<Study, SimulateError> {
-    let text =
-        input::read(&args.file).map_err(|source| SimulateError::File { path: args.file.clone(), source })?;
-    let rollout = synthetic::rollout(&text, args.name.as_deref())
-        .map_err(|source| SimulateError::Manifest { path: args.file.clone(), source })?;
+    let rollout = input::rollout(&args.file, args.name.as_deref())?;
     if args.stable.from.is_some() {
         return Err(SimulateError::StableTurns);
     }

@@ -41,6 +41,21 @@ pub enum By {
     Silence,
 }
 
+impl By {
+    /// The same for people.
+    pub fn text(self) -> &'static str {
+        match self {
+            By::Limit => "worse than its limit",
+            By::CoarseGuard => "coarse guard against stable",
+            By::AbsoluteGuard => "coarse guard without a baseline",
+            By::Range => "beyond its fixed limit",
+            By::EvidenceDeadline => "the evidence did not come in time",
+            By::NoEvidence => "no evidence for long",
+            By::Silence => "the candidate is silent",
+        }
+    }
+}
+
 impl From<BreachKind> for By {
     fn from(kind: BreachKind) -> Self {
         match kind {

@@ -238,15 +238,7 @@ fn times(line: &mut impl FnMut(String), what: &str, found: Option<Quantiles>) {
 
 fn decider(end: &End) -> String {
     let End::RolledBack { stage, metric, by } = end else { return String::new() };
-    let test = match by {
-        By::Limit => "against its limit",
-        By::CoarseGuard => "coarse guard against stable",
-        By::AbsoluteGuard => "coarse guard without a baseline",
-        By::Range => "beyond its fixed limit",
-        By::EvidenceDeadline => "the evidence did not come in time",
-        By::NoEvidence => "no evidence for long",
-        By::Silence => "the candidate is silent",
-    };
+    let test = if *by == By::Limit { "against its limit" } else { by.text() };
     let stage = match stage {
         Stage::Shadow => "shadow",
         Stage::Canary => "canary",

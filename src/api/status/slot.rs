@@ -138,19 +138,14 @@ pub struct BadExit {
     /// Exit code.
     pub code: i32,
     /// It was killed for memory.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub out_of_memory: bool,
     /// The pod was being deleted, evicted or had lost its node: that is not the version's fault.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub explained: bool,
     /// It belongs to the stable version.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stable: bool,
-}
-
-/// Whether a mark is not worth a line.
-fn is_false(mark: &bool) -> bool {
-    !*mark
 }
 
 /// Whether a count is not worth a line.

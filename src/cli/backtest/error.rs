@@ -7,29 +7,16 @@ use chrono::{DateTime, Duration, Utc};
 use super::shown;
 use crate::api::duration::in_words;
 use crate::backtest::Refused;
+use crate::cli::input::InputError;
 use crate::course::Unusable;
 use crate::measure::{ScopeError, SourceError};
-use crate::synthetic::ManifestError;
 
 /// Why nothing could be replayed.
 #[derive(Debug, thiserror::Error)]
 pub enum BacktestError {
-    /// The manifest's file.
-    #[error("could not read {path}: {source}", path = .path.display())]
-    File {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// What stands in it.
-    #[error("{path}: {source}", path = .path.display())]
-    Manifest {
-        /// Which.
-        path: PathBuf,
-        /// What is wrong.
-        source: ManifestError,
-    },
+    /// The manifest.
+    #[error(transparent)]
+    Input(#[from] InputError),
     /// The rollout has nothing to replay.
     #[error(transparent)]
     Unusable(#[from] Unusable),

@@ -14,7 +14,7 @@ use super::input;
 use crate::api::ModelRollout;
 use crate::backtest::{self, Replay, Setup};
 use crate::measure::{LabelMatch, Limits, Prometheus, Server};
-use crate::{course, presets, synthetic};
+use crate::{course, presets};
 
 pub use error::BacktestError;
 
@@ -141,10 +141,7 @@ pub fn run(args: &BacktestArgs) -> Result<String, BacktestError> {
 }
 
 fn manifest(args: &BacktestArgs) -> Result<ModelRollout, BacktestError> {
-    let text =
-        input::read(&args.file).map_err(|source| BacktestError::File { path: args.file.clone(), source })?;
-    let mut rollout = synthetic::rollout(&text, args.name.as_deref())
-        .map_err(|source| BacktestError::Manifest { path: args.file.clone(), source })?;
+    let mut rollout = input::rollout(&args.file, args.name.as_deref())?;
     presets::write_out(&mut rollout.spec);
     course::usable(&rollout.spec)?;
     Ok(rollout)

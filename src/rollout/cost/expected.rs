@@ -8,9 +8,7 @@ use crate::api::{Metric, Shadow, ShadowBudget};
 use crate::rollout::evidence::{self, Past};
 use crate::rollout::{Draft, draft, questions, route};
 
-use super::{NOT_COUNTED, counts, price};
-
-const SECONDS_PER_DAY: f64 = 86_400.0;
+use super::{NOT_COUNTED, SECONDS_PER_DAY, counts, price};
 
 /// Stable's requests per day, as the gateway counts them; where no metric is of the gateway, as its pods do. What is mirrored
 /// comes through the gateway.
@@ -20,7 +18,7 @@ pub fn measured(metrics: &[Metric], histories: &BTreeMap<String, Past>) -> Optio
         Some(past.hour.n / past.seconds * SECONDS_PER_DAY)
     };
     let most = |at_gateway: bool| {
-        let counting = metrics.iter().filter(|m| m.ratio.is_some() || m.latency.is_some() || m.slo.is_some());
+        let counting = metrics.iter().filter(|m| m.counts_requests());
         let of = counting.filter(|m| !m.observe_only && questions::gateway(m).is_some() == at_gateway);
         of.filter_map(per_day).reduce(f64::max)
     };

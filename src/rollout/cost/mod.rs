@@ -12,6 +12,8 @@ use crate::api::{Shadow, ShadowBudget};
 
 use super::Draft;
 
+const SECONDS_PER_DAY: f64 = 86_400.0;
+
 fn price(of: &ShadowBudget) -> Price {
     Price { per_thousand: of.cost_per_thousand_requests.get(), limit: of.limit.get() }
 }
@@ -32,7 +34,7 @@ fn counts(plan: &MetricPlan) -> bool {
 /// Mirrored requests in a second by the hour before the attempt.
 fn expected_per_second(d: &Draft<'_>, shadow: &Shadow) -> Option<f64> {
     let a_day = d.status.evidence.as_ref()?.requests_per_day?;
-    Some(a_day as f64 / 86_400.0 * f64::from(shadow.percent) / 100.0)
+    Some(a_day as f64 / SECONDS_PER_DAY * f64::from(shadow.percent) / 100.0)
 }
 
 const NOT_COUNTED: &str = "spec.strategy.shadow.budget needs a metric that counts requests: add a ratio, a latency or an slo without observeOnly, or take the budget out";

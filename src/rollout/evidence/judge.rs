@@ -85,11 +85,11 @@ pub fn judge(d: &mut Draft<'_>, stage: Stage) -> Judged {
         found.asked_at = Some(d.now());
         found.scrape_ms = d.obs.answers.scrape.map(|s| s.num_milliseconds()).or(found.scrape_ms);
     }
-    enter(&mut found, stage, d.now());
+    let unpacked = entered(&mut found, stage, d.now());
     let mut out = Judged::default();
     let mut metrics = Vec::with_capacity(found.metrics.len());
-    for metric in &found.metrics.clone() {
-        let Some((plan, state)) = unpack(metric) else {
+    for (metric, unpacked) in found.metrics.clone().iter().zip(unpacked) {
+        let Some((plan, state)) = unpacked else {
             out.missing = Some((
                 "EvidenceUnreadable".into(),
                 format!("the saved evidence of {} cannot be read", metric.name),
@@ -140,18 +140,21 @@ pub fn judge(d: &mut Draft<'_>, stage: Stage) -> Judged {
     out
 }
 
-/// New ledgers where the stage is another one than at the last look.
-fn enter(found: &mut Evidence, stage: Stage, now: DateTime<Utc>) {
-    let entered = found.metrics.iter().filter_map(unpack).all(|(_, state)| state.stage == stage);
+/// The plan and state of each metric, with new ledgers where the stage is another one than at the last look.
+fn entered(found: &mut Evidence, stage: Stage, now: DateTime<Utc>) -> Vec<Option<(MetricPlan, MetricState)>> {
+    let all = |found: &Evidence| found.metrics.iter().map(unpack).collect::<Vec<_>>();
+    let unpacked = all(found);
     let what = match stage {
         // The first stage of all: the states begin there.
-        Stage::Shadow => return,
+        Stage::Shadow => return unpacked,
         Stage::Canary => MarkKind::Canary,
         Stage::Watch => MarkKind::Watch,
     };
-    if !entered {
-        journal::note(found, what, now, None);
+    if unpacked.iter().flatten().all(|(_, state)| state.stage == stage) {
+        return unpacked;
     }
+    journal::note(found, what, now, None);
+    all(found)
 }
 
 /// Time that counts towards a hold: the longest of the metrics, since all share one grid.

@@ -116,7 +116,7 @@ pub fn silence<'a>(
     // Scores come when they come; only counts of requests tell that a candidate finishes none. Where the gateway counts,
     // the pods' own word is not needed.
     let counts: Vec<_> = metrics
-        .filter(|(_, _, m)| m.ratio.is_some() || m.latency.is_some() || m.slo.is_some())
+        .filter(|(_, _, m)| m.counts_requests())
         .map(|(plan, state, m)| (plan, state, questions::gateway(m).is_some()))
         .collect();
     let any_gateway = counts.iter().any(|(_, _, at_gateway)| *at_gateway);
@@ -151,9 +151,7 @@ fn short(d: &Draft<'_>, judged: &Judged, per_stable: f64) -> Option<Signal> {
         return None;
     }
     let mut at_gateway = judged.states.iter().filter(|(plan, _)| {
-        metric_of(d, &plan.name).is_some_and(|m| {
-            (m.ratio.is_some() || m.latency.is_some() || m.slo.is_some()) && questions::gateway(&m).is_some()
-        })
+        metric_of(d, &plan.name).is_some_and(|m| m.counts_requests() && questions::gateway(&m).is_some())
     });
     let (plan, found) =
         at_gateway.find_map(|(plan, state)| Some((plan, silence::short(&state.recent, per_stable)?)))?;
