@@ -210,8 +210,8 @@ pub struct Mean {
     #[schemars(length(min = 1, max = 1024))]
     #[x_kube(validation = metric::no_summary())]
     pub count: Option<String>,
-    /// Counter with the sum of the squares of the scores: with `sum` and `count` it makes the test exact. Not with `passFail`,
-    /// where a square is the score.
+    /// Counter with the sum of the squares of the scores: with `sum` and `count` it makes the test exact, and tells an A/B test the
+    /// spread. Not with `passFail`, where a square is the score.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     #[x_kube(validation = metric::no_summary())]
@@ -219,7 +219,7 @@ pub struct Mean {
     /// Each score is 0 or 1, so that sum and count are enough for the exact test, which needs fewer samples.
     #[serde(default)]
     pub pass_fail: bool,
-    /// The values are not limited to 0 to 1 (times, tokens, costs); only with sum and count. Such a metric can bring traffic
+    /// The values are not limited to 0 to 1 (times, tokens, costs, revenue); with sum and count. Such a metric can bring traffic
     /// back and proves nothing, because its mean hangs on few large values.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unbounded: bool,

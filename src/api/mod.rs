@@ -2,6 +2,7 @@
 //!
 //! This module holds no logic beyond constructors and knows nothing of clusters, clocks or metrics.
 
+mod ab_test;
 mod amount;
 pub mod condition;
 pub mod crd;
@@ -19,6 +20,7 @@ mod strategy;
 pub mod time;
 mod traffic;
 
+pub use ab_test::*;
 pub use amount::Amount;
 pub use duration::Span;
 pub use metric::*;

@@ -43,6 +43,8 @@ use super::{Analysis, ModelRolloutStatus, RollbackOrHold, Strategy, Traffic, Wor
 #[x_kube(validation = model_rollout::holds_long_enough())]
 #[x_kube(validation = model_rollout::watch_long_enough())]
 #[x_kube(validation = model_rollout::no_shadow_without_gateway())]
+#[x_kube(validation = model_rollout::ab_test_has_its_metric())]
+#[x_kube(validation = model_rollout::sticky_needs_a_gateway())]
 #[serde(rename_all = "camelCase")]
 pub struct ModelRolloutSpec {
     /// Logical name of the model.

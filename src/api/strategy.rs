@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::rules::model_rollout;
-use super::{Amount, Span};
+use super::{AbTest, Amount, Span};
 
 /// How a candidate is brought on.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, Default, PartialEq)]
@@ -72,6 +72,7 @@ pub struct Canary {
     #[serde(default = "default_steps")]
     #[schemars(length(min = 1, max = 20))]
     #[x_kube(validation = model_rollout::steps_rise())]
+    #[x_kube(validation = model_rollout::one_ab_test())]
     pub steps: Vec<Step>,
 }
 
@@ -90,6 +91,9 @@ pub struct Step {
     pub weight: i32,
     /// How long the step is held at least. Counted only while the weight is as planned and both arms have fresh evidence.
     pub hold: Span,
+    /// Beyond that until an A/B test at this weight has a winner. Left out: there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ab_test: Option<AbTest>,
 }
 
 /// The watch after the promotion.
@@ -214,6 +218,6 @@ fn evidence_deadline() -> Span {
 fn default_steps() -> Vec<Step> {
     [(1, "10m"), (5, "1h"), (25, "1h"), (50, "1h")]
         .into_iter()
-        .map(|(weight, hold)| Step { weight, hold: hold.into() })
+        .map(|(weight, hold)| Step { weight, hold: hold.into(), ab_test: None })
         .collect()
 }

@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     fn steps(weights: &[i32]) -> Vec<Step> {
-        weights.iter().map(|w| Step { weight: *w, hold: "1m".into() }).collect()
+        weights.iter().map(|w| Step { weight: *w, hold: "1m".into(), ab_test: None }).collect()
     }
 
     fn counts(stable: i32, weights: &[i32]) -> Vec<Option<i32>> {

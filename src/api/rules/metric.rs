@@ -109,9 +109,8 @@ pub fn squares_go_with_sum() -> Rule {
 /// Values without bounds have the test for sums and counts only.
 pub fn unbounded_goes_with_sum() -> Rule {
     rule(
-        "!has(self.unbounded) || !self.unbounded || (has(self.sum) && !has(self.sumOfSquares) && \
-         !(has(self.passFail) && self.passFail))",
-        "mean.unbounded goes with sum and count alone: the exact tests are for scores between 0 and 1",
+        "!has(self.unbounded) || !self.unbounded || (has(self.sum) && !(has(self.passFail) && self.passFail))",
+        "mean.unbounded goes with sum and count (and sumOfSquares for an A/B test): histograms and passFail are for scores between 0 and 1",
     )
 }
 

@@ -20,6 +20,30 @@ pub fn last_step_leaves_control() -> Rule {
     )
 }
 
+/// Status has room for one A/B test.
+pub fn one_ab_test() -> Rule {
+    rule(
+        "self.filter(s, has(s.abTest)).size() <= 1",
+        "only one of canary.steps can have an abTest: its result is kept for the attempt",
+    )
+}
+
+/// A margin says how much worse is still not worse.
+pub fn margin_goes_with_not_worse() -> Rule {
+    rule(
+        "has(self.margin) == (self.winner == 'NotWorse')",
+        "abTest.margin is for winner: NotWorse, which needs it: by how much the candidate may be worse, such as '0.01'",
+    )
+}
+
+/// One place to look for the session.
+pub fn header_or_cookie() -> Rule {
+    rule(
+        "has(self.header) != has(self.cookie)",
+        "abTest.sticky needs one place to look for the session: set header or cookie",
+    )
+}
+
 /// The shortest time in which something can be decided: the warm-up and two looks, because two in a row decide.
 const NEEDED: &str =
     "duration(self.analysis.warmUp) + duration(self.analysis.interval) + duration(self.analysis.interval)";
@@ -61,6 +85,24 @@ pub fn no_shadow_without_gateway() -> Rule {
     rule(
         "!has(self.traffic.replicas) || !has(self.strategy.shadow)",
         "strategy.shadow needs a gateway: with traffic.replicas nothing can be mirrored, so leave it out",
+    )
+}
+
+/// What an A/B test compares is measured, and in a way that tells the spread.
+pub fn ab_test_has_its_metric() -> Rule {
+    rule(
+        "self.strategy.canary.steps.all(s, !has(s.abTest) || self.analysis.metrics.exists(m, m.name == s.abTest.metric && \
+         (has(m.ratio) || (has(m.mean) && (has(m.mean.sumOfSquares) || (has(m.mean.passFail) && m.mean.passFail))))))",
+        "abTest.metric must be the name of one of analysis.metrics: a ratio, or a mean with passFail or sumOfSquares, without which the \
+         spread of the sessions is not known",
+    )
+}
+
+/// Without a gateway nothing tells sessions apart.
+pub fn sticky_needs_a_gateway() -> Rule {
+    rule(
+        "!has(self.traffic.replicas) || self.strategy.canary.steps.all(s, !has(s.abTest) || !has(s.abTest.sticky))",
+        "abTest.sticky needs a gateway: with traffic.replicas nothing reads headers, so leave it out",
     )
 }
 

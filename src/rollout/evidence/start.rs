@@ -148,6 +148,8 @@ fn kind(metric: &Metric) -> Kind {
         (None, None, Some(_), _) => Kind::Slo,
         (None, None, None, Some(mean)) if mean.histogram.is_some() => Kind::MeanHistogram,
         (None, None, None, Some(mean)) if mean.pass_fail => Kind::MeanPassFail,
+        // The squares of values without bounds are for the A/B test; the exact tests are not for them.
+        (None, None, None, Some(mean)) if mean.unbounded => Kind::MeanSumCount,
         (None, None, None, Some(mean)) if mean.sum_of_squares.is_some() => Kind::MeanSumSquares,
         (None, None, None, _) => Kind::MeanSumCount,
     }
