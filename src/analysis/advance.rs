@@ -73,6 +73,7 @@ fn look(plan: &MetricPlan, state: &mut MetricState, interval: &Interval) -> bool
     if in_step {
         state.step_candidate += candidate.n;
         state.step_stable += stable.n;
+        state.sessions.iter_mut().for_each(|sessions| sessions.look(plan, candidate, stable));
     }
     if !paired(plan, state.stage) {
         tally(plan, state, candidate, stable);

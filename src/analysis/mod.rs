@@ -9,6 +9,7 @@
 //! starts at 1 and is multiplied by bets whose expectation is at most 1 under its null hypothesis; reaching 1/alpha has
 //! probability at most alpha, at any stopping time. All logarithms are natural.
 
+pub mod ab_test;
 mod advance;
 pub mod budget;
 pub mod cost;

@@ -4,6 +4,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::ab_test::Sessions;
 use super::cost::Mirrored;
 use super::engine::Engine;
 use super::guard::{AbsoluteGuard, PairedGuard};
@@ -94,6 +95,9 @@ pub struct MetricState {
     /// When the share last changed within the step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recent_since: Option<DateTime<Utc>>,
+    /// The sessions of this step, while it is an A/B test.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sessions: Option<Sessions>,
     /// What the shadow stage has mirrored.
     #[serde(default, skip_serializing_if = "Mirrored::is_none")]
     pub mirrored: Mirrored,
@@ -163,10 +167,16 @@ impl MetricState {
             step_stable: 0.0,
             step_candidate: 0.0,
             step_looks: 0,
+            sessions: None,
             recent: Recent::default(),
             warming: true,
             ..self.clone()
         }
+    }
+
+    /// The same, and the step is an A/B test.
+    pub fn begin_ab_test(&self, plan: &MetricPlan, at: DateTime<Utc>) -> Self {
+        Self { sessions: Sessions::of(plan), ..self.begin_step(at) }
     }
 
     /// The candidate's share changed at `at` within a step: silence is judged only on what came after.
@@ -219,6 +229,7 @@ impl MetricState {
             step_looks: 0,
             step_since: None,
             recent_since: None,
+            sessions: None,
             mirrored: Mirrored::default(),
             recent: Recent::default(),
             warming: true,

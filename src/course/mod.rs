@@ -12,7 +12,8 @@ mod outcome;
 use chrono::{DateTime, Duration, Utc};
 
 use crate::analysis::{Discard, Looks, MetricPlan, MetricState, Span, Stage, advance, sample, step};
-use crate::api::{HoldOrRollback, ModelRolloutSpec, RequireProof, RollbackOrHold};
+use crate::api::{AbTest, AbWinner, HoldOrRollback, ModelRolloutSpec, RequireProof, RollbackOrHold};
+use crate::rollout::ab_test::Standing;
 use crate::rollout::gate::{self, Gate};
 use crate::rollout::{self, Judged};
 
@@ -100,6 +101,7 @@ pub struct Course<'a> {
     spans: Vec<Span>,
     fresh_at: Option<DateTime<Utc>>,
     held_up: bool,
+    ab_test_won: bool,
     waits_for: Option<String>,
 }
 
@@ -129,6 +131,7 @@ impl<'a> Course<'a> {
             spans: Vec::new(),
             fresh_at: None,
             held_up: false,
+            ab_test_won: false,
             waits_for: None,
         };
         course.begin(first);
@@ -301,6 +304,11 @@ impl<'a> Course<'a> {
                 let proof = last || strategy.require_proof == RequireProof::EveryStep;
                 let next = if last { Place::Watch } else { Place::Canary(i + 1) };
                 let over = self.held >= steps[i].hold.get();
+                if let Some(test) = steps[i].ab_test.as_ref().filter(|_| !self.ab_test_won)
+                    && let Some(turn) = self.ab_test(test, over)
+                {
+                    return turn;
+                }
                 (gate::step(over, strategy.advance, proof, judged), Some(next))
             }
             (Place::Watch, _) if strategy.watch.duration.get().is_zero() => (Gate::Open, None),
@@ -318,6 +326,37 @@ impl<'a> Course<'a> {
             }
             (Gate::Open, None) => Turn::Ends(End::Active),
         }
+    }
+
+    /// What an A/B test means for its step; nothing once the candidate has won.
+    fn ab_test(&mut self, test: &AbTest, over: bool) -> Option<Turn> {
+        if !over {
+            return Some(Turn::Stays);
+        }
+        let (plan, state) = self.metrics.iter().find(|(plan, _)| plan.name == test.metric)?;
+        let waits_for = match rollout::ab_test::standing(test, plan, state) {
+            Standing::Ended(result) => match result.winner {
+                AbWinner::Candidate => {
+                    self.ab_test_won = true;
+                    return None;
+                }
+                AbWinner::Stable => {
+                    let metric = Some(test.metric.clone());
+                    return Some(Turn::Ends(End::RolledBack {
+                        stage: Stage::Canary,
+                        metric,
+                        by: By::AbTest,
+                    }));
+                }
+                AbWinner::Person => {
+                    self.held_up = true;
+                    format!("a person's choice: {}", result.message)
+                }
+            },
+            Standing::Counting(text) | Standing::Unusable(text) => format!("the A/B test: {text}"),
+        };
+        self.waits_for = Some(waits_for);
+        Some(Turn::Stays)
     }
 
     fn await_evidence(&mut self, judged: &Judged, missing: String) -> Turn {
@@ -349,8 +388,11 @@ impl<'a> Course<'a> {
         if self.manner.fixed.is_none() || first {
             self.discard(now, now + self.warm_up);
         }
-        for (_, state) in &mut self.metrics {
-            *state = state.begin_step(now);
+        self.ab_test_won = false;
+        let steps = &self.spec.strategy.canary.steps;
+        let is_ab_test = matches!(place, Place::Canary(i) if steps[i].ab_test.is_some());
+        for (plan, state) in &mut self.metrics {
+            *state = if is_ab_test { state.begin_ab_test(plan, now) } else { state.begin_step(now) };
         }
     }
 }

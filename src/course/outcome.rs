@@ -39,6 +39,8 @@ pub enum By {
     NoEvidence,
     /// It finished far fewer requests than its share predicts.
     Silence,
+    /// Stable has won the A/B test.
+    AbTest,
 }
 
 impl By {
@@ -52,6 +54,7 @@ impl By {
             By::EvidenceDeadline => "the evidence did not come in time",
             By::NoEvidence => "no evidence for long",
             By::Silence => "the candidate is silent",
+            By::AbTest => "lost its A/B test",
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::api::{
 
 use super::draft::RING;
 use super::rollback::{self, Cause};
-use super::{Action, Draft, expedite, rejected};
+use super::{Action, Draft, ab_test, expedite, rejected};
 
 /// What the decisions ask of the phase that is about to run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -170,7 +170,12 @@ fn promote(d: &mut Draft<'_>) -> Result<String, String> {
             if let Some(s) = &mut d.status.step {
                 s.promoted = true;
             }
-            Ok("the hold of this step is ended; the evidence is still asked for".into())
+            let ended = if ab_test::awaits_choice(d) {
+                "the candidate is chosen as the winner of the A/B test"
+            } else {
+                "the hold of this step is ended"
+            };
+            Ok(format!("{ended}; the evidence is still asked for"))
         }
         Phase::Watching => {
             if let Some(s) = &mut d.status.step {

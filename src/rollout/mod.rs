@@ -1,6 +1,7 @@
 //! The rollout as a state machine. Pure: it knows the world only as an [`observed::Observed`] value, which holds the
 //! time too, and changes it only by a [`plan::Plan`].
 
+pub mod ab_test;
 mod accepted;
 mod adoption;
 mod capacity;

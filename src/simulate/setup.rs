@@ -210,7 +210,7 @@ pub fn rollout(name: &str, stamp: &str) -> Value {
 }
 
 /// A metric of the rollout: `errors` as the gateway counts them, `pod-errors` and `errors-apart` (two counters), `latency`, `accuracy` (sum and count) and
-/// `accuracy-squares` (a sum of squares too), `quality` (histogram) and `slo` as the pods do, `share` and `share-shown` are values, `typo` matches nothing.
+/// `accuracy-squares` (a sum of squares too), `quality` (histogram) and `slo` as the pods do, `orders` (pass/fail, only shown), `share` and `share-shown` are values, `typo` matches nothing.
 pub fn metric(name: &str) -> Value {
     let ratio = |family: &str| json!({ "bad": format!("{family}{{code=~\"5..\"}}"), "total": family });
     let mut out = match name {
@@ -226,6 +226,9 @@ pub fn metric(name: &str) -> Value {
         "accuracy-squares" => json!({ "mean": {
             "sum": "feedback_correct_total", "count": "feedback_total", "sumOfSquares": "feedback_squares_total",
         } }),
+        "orders" => json!({
+            "mean": { "sum": "feedback_correct_total", "count": "feedback_total", "passFail": true }, "observeOnly": true,
+        }),
         "slo" => json!({ "slo": { "histogram": "http_request_duration_seconds", "bound": "500ms" } }),
         "share" => json!({ "value": { "query": "error_share", "max": 0.2 } }),
         "share-shown" => json!({ "value": { "query": "error_share" } }),

@@ -146,6 +146,8 @@ pub enum MarkKind {
     WatchAgain,
     /// A step began: samples of the step start again.
     Step,
+    /// A step began that is an A/B test: samples of the step and sessions start again.
+    AbTest,
     /// A time is dropped: the share or the pods changed.
     WarmUp,
     /// Somebody else's edit of the share was seen: what overlaps it is dropped.

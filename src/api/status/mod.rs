@@ -1,5 +1,6 @@
 //! What the operator says about a rollout. Everything that a restarted controller must know stands here.
 
+mod ab_test;
 mod evidence;
 mod record;
 mod shadow;
@@ -12,6 +13,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use ab_test::*;
 pub use evidence::*;
 pub use record::*;
 pub use shadow::*;
@@ -69,6 +71,9 @@ pub struct ModelRolloutStatus {
     /// The shadow stage of this attempt: what it was reckoned to cost, and what was mirrored.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shadow: Option<ShadowStatus>,
+    /// The A/B test of this attempt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ab_test: Option<AbTestStatus>,
     /// The tests of the last attempt as they ended, until the next one begins.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_evidence: Option<LastEvidence>,

@@ -42,6 +42,7 @@ pub fn apply(e: &mut Evidence, mark: &Mark) {
             state.enter(plan, Stage::Canary).enter(plan, Stage::Watch).begin_step(mark.at)
         }),
         MarkKind::Step => states(e, |_, state| state.begin_step(mark.at)),
+        MarkKind::AbTest => states(e, |plan, state| state.begin_ab_test(plan, mark.at)),
         MarkKind::WarmUp => warm_up(e, mark.at, mark.to),
         MarkKind::ForeignBegins => {
             let from = mark.at - Duration::milliseconds(e.interval_ms);

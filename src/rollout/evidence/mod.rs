@@ -14,6 +14,7 @@ mod start;
 pub use exits::remember_exits;
 pub use history::{Before, Past, past};
 pub use judge::{Grid, Judged, candidate_endpoints, counts, judge, looks};
+pub use outlook::about;
 pub use replay::{MetricFinding, Replay, ReplayError};
 pub use signals::{Signal, Silent, on_breach, signals, silence};
 pub use spans::{
@@ -90,6 +91,11 @@ pub fn share_changed(d: &mut Draft<'_>) {
 /// A step begins: its samples are counted anew.
 pub fn begin_step(d: &mut Draft<'_>) {
     note(d, MarkKind::Step);
+}
+
+/// A step begins, or begins again, that is an A/B test: its sessions are counted from here on.
+pub fn begin_ab_test(d: &mut Draft<'_>) {
+    note(d, MarkKind::AbTest);
 }
 
 fn note(d: &mut Draft<'_>, what: MarkKind) {

@@ -92,7 +92,7 @@ fn time(looks: f64, look: f64) -> String {
 }
 
 /// Seconds in words, to one digit.
-pub(super) fn about(seconds: f64) -> String {
+pub fn about(seconds: f64) -> String {
     in_words(Duration::seconds(i64::try_from(one_digit(seconds)).unwrap_or(i64::MAX / 1000)))
 }
 

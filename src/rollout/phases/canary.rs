@@ -1,7 +1,8 @@
 //! Canary: the candidate gets a rising share; every step asks for fresh, sufficient evidence of both arms.
 
 use crate::analysis::Stage;
-use crate::api::{Phase, RequireProof, Step};
+use crate::api::{Advance, Phase, RequireProof, Step};
+use crate::rollout::ab_test::{self, Turn};
 use crate::rollout::rollback::{self, Cause};
 use crate::rollout::{Draft, evidence, provider};
 
@@ -14,6 +15,7 @@ pub fn begin(d: &mut Draft<'_>, index: i32, why: &str) {
     let Some(step) = at(d, index) else { return };
     d.status.phase = Some(Phase::Canary);
     judged::step(d, index, step.weight);
+    ab_test::begin(d, index);
     let to = format!("Canary({index})");
     d.transition(Phase::Canary, &to, "StepStarted", format!("share {} %: {why}", step.weight));
     provider::keep(d, None, true);
@@ -38,17 +40,26 @@ pub fn run(d: &mut Draft<'_>) {
     }
     edited(d);
     let Some(look) = judged::look(d, Stage::Canary, None) else { return };
+    let index = d.status.step.as_ref().map_or(0, |s| s.index);
+    ab_test::count(d, index, &look.judged);
     // Said whatever else holds: it takes a person to go on.
     let paused = preparing::paused(d);
     if !look.steady || paused {
         return;
     }
-    let index = d.status.step.as_ref().map_or(0, |s| s.index);
     // The steps may have been cut short in the spec; then the last one that is left counts.
     let last = i32::try_from(d.spec().strategy.canary.steps.len()).unwrap_or(i32::MAX) - 1;
     let hold = at(d, index.min(last)).map_or_else(chrono::Duration::zero, |s| s.hold.get());
     let proof = index >= last || d.spec().strategy.require_proof == RequireProof::EveryStep;
-    match gate::step(judged::hold_over(d, hold), d.spec().strategy.advance, proof, &look.judged) {
+    let over = judged::hold_over(d, hold) || ab_test::has_ended(d, index);
+    let advance_when = match ab_test::turn(d, index, over, &look.judged) {
+        Turn::Lost => return,
+        Turn::Waits if over => return,
+        // The time of a test is not cut short by proof of something else.
+        Turn::Waits => Advance::AfterHold,
+        Turn::Over => d.spec().strategy.advance,
+    };
+    match gate::step(over, advance_when, proof, &look.judged) {
         Gate::Hold => judged::wait_hold(d, hold, &format!("step {} of {}", index + 1, last + 1)),
         Gate::Evidence(missing) => {
             judged::await_evidence(d, &look.judged, &missing);
@@ -79,9 +90,11 @@ fn advance(d: &mut Draft<'_>, index: i32, last: i32) {
         return;
     }
     if index >= last {
-        watching::begin(d, "non-inferiority is proven for every metric");
+        let why = ab_test::why(d, index, "non-inferiority is proven for every metric");
+        watching::begin(d, &why);
     } else {
-        begin(d, index + 1, "both arms have their samples, and they do not speak against it");
+        let why = ab_test::why(d, index, "both arms have their samples, and they do not speak against it");
+        begin(d, index + 1, &why);
     }
 }
 
@@ -107,4 +120,7 @@ fn edited(d: &mut Draft<'_>) {
     }
     provider::begin(d);
     evidence::share_changed(d);
+    if !ab_test::has_ended(d, step.index) {
+        ab_test::begin(d, step.index);
+    }
 }

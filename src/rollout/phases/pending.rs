@@ -136,6 +136,7 @@ pub fn start_in(d: &mut Draft<'_>, target: &Target, kind: ReleaseKind, slot: Slo
     d.status.last_evidence = None;
     d.status.evidence = (kind != ReleaseKind::Expedited).then(|| evidence::begin(d));
     d.status.shadow = None;
+    d.status.ab_test = None;
     d.status.analysis.clear();
     d.status.step = None;
     d.status.rollback = None;
@@ -157,6 +158,7 @@ pub fn supersede(d: &mut Draft<'_>, message: &str) {
     });
     d.status.evidence = None;
     d.status.shadow = None;
+    d.status.ab_test = None;
     d.status.analysis.clear();
     d.status.step = None;
     d.status.overridden = None;
