@@ -67,7 +67,7 @@ evidence: ## Measure false rollbacks and delays again; writes the tables and the
 	$(CARGO) run -q --release -p understudy --example evidence
 
 lab-test: prerequisites rollouts ## Tests on a real control plane, gateway and Prometheus
-	$(CARGO) test -p understudy-lab --no-fail-fast --test lab --test cli --test models --test kinds
+	$(CARGO) test -p understudy-lab --test lab --test cli --test models --test kinds
 
 rollouts: prerequisites release ## Rollouts on the lab alone: promotions, regressions, edits, kills, costs, bad input
 	$(CARGO) build --workspace --bins

@@ -9,6 +9,7 @@ mod traffic;
 mod workloads;
 
 use anyhow::Result;
+use lab::suite::Failures;
 use lab::{Lab, Options};
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::process::ExitCode;
@@ -31,20 +32,26 @@ fn run() -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let lab = Arc::new(runtime.block_on(Lab::create(Options::default()))?);
     lab.register_image("lab/echo", &echo::image()?)?;
-    let conclusion = libtest_mimic::run(&arguments, trials(Some((lab.clone(), runtime.handle().clone()))));
+    let failures = Arc::new(Failures::default());
+    let world = (lab.clone(), runtime.handle().clone(), Arc::clone(&failures));
+    let conclusion = libtest_mimic::run(&arguments, trials(Some(world)));
     if conclusion.has_failed() {
         support::print_logs(&lab);
+        failures.print("the tests of the lab itself");
     }
     Ok(conclusion.exit_code())
 }
 
-fn trials(lab: Option<(Arc<Lab>, Handle)>) -> Vec<Trial> {
+fn trials(lab: Option<(Arc<Lab>, Handle, Arc<Failures>)>) -> Vec<Trial> {
     macro_rules! trials {
         ($($module:ident :: $test:ident),* $(,)?) => { vec![$({
             let lab = lab.clone();
             Trial::test(stringify!($test), move || {
-                let (lab, runtime) = lab.ok_or("no lab")?;
-                runtime.block_on($module::$test(&lab)).map_err(|error| Failed::from(format!("{error:#}")))
+                let (lab, runtime, failures) = lab.ok_or("no lab")?;
+                runtime.block_on($module::$test(&lab)).map_err(|error| {
+                    failures.note(stringify!($test), &error);
+                    Failed::from(format!("{error:#}"))
+                })
             })
         }),*] };
     }

@@ -39,6 +39,7 @@ pub async fn a_route_splits_by_weight_and_names_the_pod(lab: &Lab) -> Result<()>
     space.echo("a", "one", 1).await?;
     space.echo("b", "two", 1).await?;
     let host = route(&space, json!([{"backendRefs": [backend("a", 90), backend("b", 10)]}])).await?;
+    both_serve(&host).await?;
     let mut log = lab.access_log();
     log.read()?;
     let mut said = BTreeMap::new();
@@ -77,7 +78,15 @@ pub async fn a_mirror_gets_a_copy_of_every_request(lab: &Lab) -> Result<()> {
     space.echo("b", "two", 1).await?;
     let mirror = json!({"type": "RequestMirror", "requestMirror": {"backendRef": {"name": "b", "port": 80}}});
     let host = route(&space, json!([{"filters": [mirror], "backendRefs": [backend("a", 1)]}])).await?;
-    let before = counted(&space, "b").await?;
+    // The gateway hears of the mirror's endpoints after the route serves, and copies arrive after the answer.
+    let mut before = 0;
+    wait_for("the first copies", SOON, async || {
+        get(GATEWAY, &[("Host", &host)]).await.map_err(|error| error.to_string())?;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        before = counted(&space, "b").await.map_err(|error| error.to_string())?;
+        if before > 0 { Ok(()) } else { Err("none".to_owned()) }
+    })
+    .await?;
     for _ in 0..REQUESTS {
         let answer = get(GATEWAY, &[("Host", &host)]).await?;
         ensure!(answer.body.starts_with("one "), "a caller got the mirror's answer: {:?}", answer.body);
@@ -101,6 +110,24 @@ pub async fn a_hanging_request_ends_at_the_route_s_timeout(lab: &Lab) -> Result<
     ensure!(answer.status == 504, "answered {}", answer.status);
     ensure!((Duration::from_millis(650)..Duration::from_secs(3)).contains(&took), "after {took:?}");
     space.done().await
+}
+
+/// Waits until both arms answer and no request fails: the gateway hears of a route, of its clusters and of their endpoints apart,
+/// and until it has heard of all, some requests are answered 503.
+async fn both_serve(host: &str) -> Result<()> {
+    let mut answered = BTreeSet::new();
+    wait_for("answers of both arms", SOON, async || {
+        for _ in 0..40 {
+            let answer = get(GATEWAY, &[("Host", host)]).await.map_err(|error| format!("{error:#}"))?;
+            if answer.status != 200 {
+                answered.clear();
+                return Err(answer.status.to_string());
+            }
+            answered.extend(answer.body.split(' ').next().map(str::to_owned));
+        }
+        if answered.len() == 2 { Ok(()) } else { Err(format!("{answered:?}")) }
+    })
+    .await
 }
 
 fn backend(service: &str, weight: u32) -> Value {

@@ -1,6 +1,6 @@
 //! Rollouts on a real cluster: one lab and one operator, each test with a workload in a namespace of its own.
 //!
-//! Tests that leave the operator alone run two at a time; those that kill it or count what it does run by themselves.
+//! Tests that leave the operator alone run four at a time (they mostly wait); those that kill it or count what it does run by themselves.
 
 mod audits;
 mod coming_and_going;
@@ -22,6 +22,7 @@ mod world;
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::Result;
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -29,7 +30,7 @@ use tokio::runtime::Handle;
 use world::World;
 
 /// At once, where the operator is shared.
-const TOGETHER: usize = 2;
+const TOGETHER: usize = 4;
 
 fn main() -> ExitCode {
     lab::suite::main(|| together(None).into_iter().chain(alone(None)).collect(), run)
@@ -54,7 +55,7 @@ fn run() -> Result<ExitCode> {
     let failed = first.has_failed() || second.has_failed();
     if failed {
         world.print_log();
-        world.print_failures();
+        world.failures.print("the tests of rollouts on the lab");
     }
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
@@ -67,9 +68,11 @@ macro_rules! trials {
         let name = stringify!($test).replace(' ', "");
         Trial::test(name.clone(), move || {
             let (world, runtime) = world.ok_or("no lab")?;
+            let began = Instant::now();
             let result = runtime.block_on($test(&world));
+            eprintln!("{name}: {} s", began.elapsed().as_secs());
             result.map_err(|error| {
-                world.failed(&name, &error);
+                world.failures.note(&name, &error);
                 Failed::from(format!("{error:#}"))
             })
         })

@@ -1,6 +1,5 @@
 //! What all tests share: the lab, the operator under its own rights, the trained models.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -11,6 +10,7 @@ use lab::apply::Applier;
 use lab::audit::Request;
 use lab::process::Process;
 use lab::scenario::{Cluster, OPERATOR_ADDRESS, OPERATOR_USER};
+use lab::suite::Failures;
 use lab::{Options, wait::wait_for};
 
 /// Longest wait for anything that does not depend on evidence: many times what it takes on a quiet machine.
@@ -26,7 +26,7 @@ pub struct World {
     /// Applies as the user's own tool.
     pub applier: Applier,
     /// What failed tests said.
-    failures: Mutex<Vec<String>>,
+    pub failures: Failures,
 }
 
 impl World {
@@ -38,7 +38,7 @@ impl World {
         let namespaces: Api<Namespace> = Api::all(cluster.client());
         let namespaces = namespaces.list(&ListParams::default()).await?.items;
         let namespaces = namespaces.into_iter().filter_map(|one| one.metadata.name).collect();
-        Ok(Self { cluster, namespaces, applier, failures: Mutex::default() })
+        Ok(Self { cluster, namespaces, applier, failures: Failures::default() })
     }
 
     /// Removes what failed tests left behind: it would count in the tests after them.
@@ -90,22 +90,6 @@ impl World {
         // The API server writes its log a moment after it answered.
         tokio::time::sleep(Duration::from_millis(300)).await;
         audit.requests_of(OPERATOR_USER)
-    }
-
-    /// Says at once that a test failed, and why.
-    pub fn failed(&self, name: &str, error: &anyhow::Error) {
-        let text = format!("{name}: {error:#}");
-        eprintln!("{text}");
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner).push(text);
-    }
-
-    /// All failures once more, last of all: who sees only the end of a long output sees them.
-    pub fn print_failures(&self) {
-        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        eprintln!("failed, of the tests of rollouts on the lab: {}", failures.len());
-        for failure in failures.iter() {
-            eprintln!("  {failure}");
-        }
     }
 
     /// The end of the operator's log, for a failed run.
