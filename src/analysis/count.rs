@@ -10,7 +10,6 @@
 
 use super::ledger::{BETS, Ledger, Side};
 use super::plan::Limit;
-use super::text::log_sum_exp;
 
 /// Alternatives as multiples of the bound; reciprocals on the ok side.
 const GRID: [f64; BETS] = [1.1, 1.3, 1.8, 3.0, 7.0, 25.0];
@@ -24,6 +23,9 @@ const LN_GRID: [f64; BETS] = [
     1.9459101490553132,
     3.2188758248682006,
 ];
+
+/// The logarithm of the number of bets.
+const LN_BETS: f64 = 1.791759469228055;
 
 /// From this share of bad events on the engine wastes evidence, and a score engine is better.
 pub const FREQUENT: f64 = 0.20;
@@ -79,15 +81,39 @@ pub fn requests_needed(
     let p_b = if sums.n_b > 0.0 { sums.x_b / sums.n_b } else { 0.0 };
     let one = Events { x_c: sums.x_c / sums.n_c, n_c: 1.0, x_b: p_b * s, n_b: s };
     let gain = bets(one, limit, side).map(|g| g / phi);
-    if gain.iter().all(|g| *g <= 0.0) {
-        return None;
-    }
+    let parts: [(f64, f64); BETS] = std::array::from_fn(|j| (ledger.log_w()[j] - LN_BETS, gain[j]));
+    when(&parts, bar)
+}
+
+/// The smallest h from 0 to 1e15 at which the logarithm of the sum of all exp(w + h g) is at least `bar`.
+///
+/// It is convex in h, so from below the bar at 0 it crosses the bar once. Where the first single part reaches the bar the sum
+/// is not below it; from there Newton's steps go down to the crossing and never beyond.
+fn when(parts: &[(f64, f64)], bar: f64) -> Option<f64> {
+    const MOST: f64 = 1e15;
+    // How far above the bar it is at h, and its slope there.
     let at = |h: f64| {
-        let parts: Vec<f64> =
-            ledger.log_w().iter().zip(gain).map(|(w, g)| w - (BETS as f64).ln() + h * g).collect();
-        log_sum_exp(&parts) - bar
+        let top = parts.iter().fold(f64::NEG_INFINITY, |top, (w, g)| top.max(w + h * g));
+        let (sum, slope) = parts.iter().fold((0.0, 0.0), |(sum, slope), (w, g)| {
+            let e = (w + h * g - top).exp();
+            (sum + e, slope + g * e)
+        });
+        (top + sum.ln() - bar, slope / sum)
     };
-    if at(0.0) >= 0.0 { Some(0.0) } else { smallest(|h| at(h) >= 0.0, 1e15) }
+    if at(0.0).0 >= 0.0 {
+        return Some(0.0);
+    }
+    let rising = parts.iter().filter(|(w, g)| *g > 0.0 && *w > f64::NEG_INFINITY);
+    let mut h = rising.map(|(w, g)| (bar - w) / g).reduce(f64::min)?;
+    for _ in 0..100 {
+        let (above, slope) = at(h);
+        let step = above / slope;
+        h -= step;
+        if step <= 1e-12 * h {
+            break;
+        }
+    }
+    (h <= MOST).then_some(h)
 }
 
 /// The smallest number, at most about `most`, from which on `reached` holds; it does not at 0.
@@ -146,6 +172,30 @@ mod tests {
     }
 
     #[test]
+    fn the_crossing_is_where_halving_finds_it() {
+        let mut seed = 1u64;
+        let mut draw = |low: f64, high: f64| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            low + (high - low) * ((seed >> 11) as f64 / (1u64 << 53) as f64)
+        };
+        for _ in 0..2_000 {
+            let parts: Vec<(f64, f64)> = (0..BETS).map(|_| (draw(-40.0, 4.0), draw(-1.0, 0.3))).collect();
+            let bar = draw(1.0, 9.0);
+            let value = |h: f64| {
+                let all: Vec<f64> = parts.iter().map(|(w, g)| w + h * g).collect();
+                crate::analysis::text::log_sum_exp(&all) - bar
+            };
+            let halved = if value(0.0) >= 0.0 { Some(0.0) } else { smallest(|h| value(h) >= 0.0, 1e15) };
+            match (when(&parts, bar), halved) {
+                (Some(found), Some(wanted)) => {
+                    assert!((found - wanted).abs() <= 1e-9 * wanted.max(1.0), "{parts:?}")
+                }
+                (found, wanted) => assert_eq!(found, wanted, "{parts:?}"),
+            }
+        }
+    }
+
+    #[test]
     fn an_absolute_bound_needs_no_baseline() {
         let absolute = Limit::ratio(0.0, 0.16);
         let value = bets(events(9.0, 30.0, 0.0, 0.0), absolute, Side::Bad)[3];
@@ -158,6 +208,7 @@ mod tests {
         for (r, ln_r) in GRID.into_iter().zip(LN_GRID) {
             assert!((r.ln() - ln_r).abs() < 1e-15);
         }
+        assert!(((BETS as f64).ln() - LN_BETS).abs() < 1e-15);
     }
 
     /// Exact summation over both binomials: under the null the expectation never exceeds 1.

@@ -16,7 +16,7 @@ use super::state::BreachKind;
 use super::verdict::Direction;
 use super::{
     Arm, Bound, Counter, Counts, Cursor, Looks, MetricPlan, MetricState, MetricVerdict, Outcome, RawSeries,
-    Reason, Stage, Window, advance, intervals,
+    Reason, Stage, Window, advance, intervals, step,
 };
 
 pub use settings::{KEYS, Settings, SettingsError};
@@ -223,15 +223,19 @@ pub struct Judge {
 }
 
 impl Judge {
-    /// The next look with all that is known of it, and the state after it.
+    /// The next look with all that is known of it, its sentence too, and the state after it.
     pub fn step(&mut self) -> Option<(DateTime<Utc>, MetricVerdict)> {
-        let interval = self.rest.next()?;
-        let at = interval.end;
-        let cursor = Cursor { at, ..self.cursor.clone() };
-        let one = Looks { intervals: vec![interval], cursor, empty_looks: 0, problems: Vec::new() };
+        let (at, one) = self.take()?;
         let (state, verdict) = advance(&self.plan, &self.state, &one);
         self.state = state;
         Some((at, verdict))
+    }
+
+    fn take(&mut self) -> Option<(DateTime<Utc>, Looks)> {
+        let interval = self.rest.next()?;
+        let at = interval.end;
+        let cursor = Cursor { at, ..self.cursor.clone() };
+        Some((at, Looks { intervals: vec![interval], cursor, empty_looks: 0, problems: Vec::new() }))
     }
 
     /// What a look's verdict comes to; `verdict` is that of the last [`Judge::step`].
@@ -259,7 +263,8 @@ impl Iterator for Judge {
     type Item = Look;
 
     fn next(&mut self) -> Option<Look> {
-        let (at, verdict) = self.step()?;
+        let (at, one) = self.take()?;
+        let verdict = step(&self.plan, &mut self.state, &one);
         Some(self.look(at, &verdict))
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Tests that leave the operator alone run four at a time (they mostly wait); those that kill it or count what it does run by themselves.
 
+mod ab_tests;
 mod audits;
 mod coming_and_going;
 mod costs;
@@ -84,6 +85,7 @@ fn together(world: Place) -> Vec<Trial> {
         coming_and_going::adoption_touches_nothing,
         evidence::the_forecast_of_a_small_canary_is_right,
         evidence::a_preset_reads_the_real_gateway,
+        ab_tests::a_worse_version_loses_its_ab_test_and_an_equal_one_wins,
         audits::a_rollback_can_be_recomputed,
         mirror::the_mirror_stops_at_its_budget,
         degraded::both_versions_failing_together_is_no_verdict,
@@ -118,6 +120,9 @@ fn together(world: Place) -> Vec<Trial> {
         fits::take_over::a_second_rollout_shares_the_route,
         fits::take_over::services_with_several_ports_and_headless,
         fits::take_over::a_route_with_sixteen_rules,
+        fits::git::kubectl_apply_all_day,
+        fits::git::forced_apply_all_day,
+        fits::git::the_route_in_the_sync,
         fits::no_gateway::counts_of_pods_make_the_share,
         fits::no_gateway::a_failing_one_loses_its_connections,
         fits::no_gateway::refusals_say_what_would_do,
@@ -141,10 +146,7 @@ fn alone(world: Place) -> Vec<Trial> {
         costs::the_first_weight_comes_at_once,
         costs::a_weight_step_costs_three_writes,
         costs::ten_rollouts_fit_into_forty_megabytes,
-        fits::git::kubectl_apply_all_day,
-        fits::git::forced_apply_all_day,
         fits::git::service_made_again_all_day,
-        fits::git::the_route_in_the_sync,
         fits::git::without_the_guard,
         evidence::prometheus_away_for_two_minutes_is_held,
         kills::killed_in_every_phase_of_a_promotion,
