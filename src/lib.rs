@@ -107,6 +107,8 @@
 //! - Routes are raw JSON: typed bindings drop the fields that they do not know.
 //! - What was decided (`step.set`) and what was read back (`step.written`) are told apart in status. Only what was read back
 //!   once can be edited by somebody else; a raise that was decided before an interruption is looked at afresh.
+//! - An A/B test is a canary step with one question more (`rollout/ab_test`), not a phase: its guards, its clock and its route are
+//!   those of any step. Its interval is an ordinary one, because it is reckoned once, at a time that hangs on the traffic alone.
 //! - A newer version before the promotion passes through the same cleaning as a rollback, with the phase `Pending`.
 
 pub mod analysis;
