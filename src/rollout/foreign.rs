@@ -57,6 +57,8 @@ pub struct Edit {
     pub percent: i32,
     /// Percent that is mirrored by it, and that was decided, where only that differs.
     pub mirror: Option<(i32, i32)>,
+    /// The share is as decided, but the sessions of an A/B test no longer stick to their version.
+    pub unstuck: bool,
     /// Where.
     pub on: On,
 }
@@ -66,6 +68,10 @@ impl Edit {
     fn in_words(&self, share: i32) -> (String, i32) {
         match self.mirror {
             Some((found, decided)) => (format!("the mirror to {found} %"), decided),
+            None if self.unstuck => (
+                format!("the candidate to {} % without the rules for the A/B test's sessions", self.percent),
+                share,
+            ),
             None => (format!("the candidate to {} %", self.percent), share),
         }
     }

@@ -4,9 +4,10 @@
 use chrono::Duration;
 use serde_json::Value;
 
-use crate::traffic::http_route::{self, Originals, Reading};
+use crate::api::{Phase, Step, Sticky};
+use crate::traffic::http_route::{self, Originals, Reading, Sessions};
 use crate::traffic::mirror::{MirrorSupport, mirror_support};
-use crate::traffic::{Names, Split, warm_route};
+use crate::traffic::{self, Names, Split, warm_route};
 
 use super::foreign::{self, Edit, Kept, On};
 use super::{Action, Draft, claims, selectors, world};
@@ -67,6 +68,7 @@ pub fn requirements(d: &mut Draft<'_>) -> Result<(), (&'static str, String)> {
     if let Some(shared) = claims::shared_rule(d) {
         return Err(shared);
     }
+    fits_sessions(d).map_err(|why| ("RouteRefused", why))?;
     let shadow = d.spec().strategy.shadow.as_ref();
     shadow.map_or(Ok(()), |shadow| mirrors(d, shadow.percent)).map_err(|why| ("MirrorUnsupported", why))
 }
@@ -80,9 +82,63 @@ pub fn mirrors(d: &Draft<'_>, percent: i32) -> Result<(), String> {
     }
 }
 
+/// A step's weight, and where the sessions are found that stick to their version in it.
+fn sticking(step: &Step) -> Option<(i32, &Sticky)> {
+    Some((step.weight, step.ab_test.as_ref()?.sticky.as_ref()?))
+}
+
+/// The present step's, while the candidate gets anything.
+fn sticky<'a>(d: &Draft<'a>) -> Option<&'a Sticky> {
+    let (obs, step) = (d.obs, d.status.step.as_ref()?);
+    let index = usize::try_from(step.index).ok()?;
+    let planned = obs.rollout.spec.strategy.canary.steps.get(index)?;
+    (d.status.phase == Some(Phase::Canary) && step.set > 0)
+        .then(|| sticking(planned))
+        .flatten()
+        .map(|(_, at)| at)
+}
+
+/// Whether the rules for the sessions of each step that has some would fit into the route; if not, why and what to do.
+fn fits_sessions(d: &Draft<'_>) -> Result<(), String> {
+    let Some(route) = &d.obs.route else { return Ok(()) };
+    let known = with_names(d, |names| http_route::remember(route, names, Some(&originals(d))));
+    for (candidate, sticky) in d.spec().strategy.canary.steps.iter().filter_map(sticking) {
+        let split = Split { candidate, mirror: None, sticky: Some(sticky) };
+        with_names(d, |names| http_route::split(route, names, &split, &known)).map_err(|e| e.to_string())?;
+    }
+    Ok(())
+}
+
+/// What the gateways must be able to do for the steps whose sessions stick; empty when there are none.
+pub fn needs_of_sessions(d: &Draft<'_>) -> &'static str {
+    match d.spec().strategy.canary.steps.iter().find_map(sticking) {
+        Some(_) => {
+            "; abTest.sticky needs a gateway that matches headers by RegularExpression, which our route asks of it: leave it \
+             out where the gateway has none"
+        }
+        None => "",
+    }
+}
+
+/// What is decided for the route.
+fn decided<'a>(d: &Draft<'a>, mirror: Option<i32>) -> Split<'a> {
+    Split { candidate: d.status.step.as_ref().map_or(0, |s| s.set), mirror, sticky: sticky(d) }
+}
+
+/// How the route's rules for sessions stand to what is decided.
+fn sessions(d: &Draft<'_>, mirror: Option<i32>) -> Sessions {
+    let Some(route) = &d.obs.route else { return Sessions::AsWanted };
+    let known = originals(d);
+    with_names(d, |names| http_route::sessions(route, names, &decided(d, mirror), &known))
+}
+
 /// Keeps the route at the present step's decided share. `looked`: this pass brought new evidence.
 pub fn keep(d: &mut Draft<'_>, mirror: Option<i32>, looked: bool) -> Kept {
     if let Some((reason, message)) = missing(d) {
+        if world::reading(d.obs).is_some_and(|r| r.sticky.is_some()) {
+            // The user took the rule away whose sessions ours still serve.
+            restore(d);
+        }
         d.hold(reason, message);
         return Kept::Missing;
     }
@@ -95,6 +151,10 @@ pub fn keep(d: &mut Draft<'_>, mirror: Option<i32>, looked: bool) -> Kept {
     match (more, less(d, &reading, mirror)) {
         (true, _) => correct(d, &reading, mirror),
         (false, Some(left)) => overridden(d, &reading, left, mirror),
+        (false, None) if sessions(d, mirror) != Sessions::AsWanted => {
+            write(d, mirror, "sessions as the rules are now");
+            Kept::Writing
+        }
         (false, None) => {
             foreign::gone(d);
             Kept::AsDecided
@@ -103,21 +163,30 @@ pub fn keep(d: &mut Draft<'_>, mirror: Option<i32>, looked: bool) -> Kept {
 }
 
 /// The percent that is left to the candidate where somebody took traffic from it: in the rule that has least, since a 0 in
-/// one rule is an emergency as well. A rule that was added meanwhile took nothing.
+/// one rule is an emergency as well. A rule that was added meanwhile took nothing. Whoever took rules for sessions out has
+/// left the share as it is, but the sessions of the test no longer stick: that is kept as well.
 pub fn less(d: &Draft<'_>, reading: &Reading, mirror: Option<i32>) -> Option<i32> {
     let set = d.status.step.as_ref().map_or(0, |s| s.set);
     let known = originals(d);
     let route = d.obs.route.as_ref();
     let lowest = route.and_then(|r| with_names(d, |names| http_route::lowest_known(r, names, &known)));
     let left = lowest.map_or(reading.candidate, |l| l.min(reading.candidate));
-    (left < set || reading.mirror.unwrap_or(0) < mirror.unwrap_or(0)).then_some(left)
+    let taken = left < set || reading.mirror.unwrap_or(0) < mirror.unwrap_or(0);
+    (taken || unstuck(d, mirror)).then_some(left)
+}
+
+/// Somebody took rules for sessions out. When nobody has written the route since the step was decided, the spec was changed.
+fn unstuck(d: &Draft<'_>, mirror: Option<i32>) -> bool {
+    let (Some(route), Some(step)) = (&d.obs.route, &d.status.step) else { return false };
+    sessions(d, mirror) == Sessions::Fewer && traffic::foreign_writer(route, step.set_at).is_some()
 }
 
 /// Writes what was decided and has not been read back yet.
 fn write_decided(d: &mut Draft<'_>, reading: &Reading, mirror: Option<i32>, looked: bool) -> Kept {
     let Some(step) = d.status.step.clone() else { return Kept::AsDecided };
     let left = less(d, reading, mirror);
-    let as_decided = left.is_none() && reading.candidate == step.set;
+    let sticks = sessions(d, mirror) == Sessions::AsWanted;
+    let as_decided = left.is_none() && reading.candidate == step.set && sticks;
     if as_decided && reading.mirror == mirror && !foreign::may_be_older(d) {
         foreign::arrived(d);
         return Kept::AsDecided;
@@ -133,14 +202,15 @@ fn write_decided(d: &mut Draft<'_>, reading: &Reading, mirror: Option<i32>, look
 fn write(d: &mut Draft<'_>, mirror: Option<i32>, why: &str) {
     let (Some(route), Some(step)) = (d.obs.route.clone(), d.status.step.clone()) else { return };
     let known = with_names(d, |names| http_route::remember(&route, names, Some(&originals(d))));
-    let split = Split { candidate: step.set, mirror };
+    let split = decided(d, mirror);
     match with_names(d, |names| http_route::split(&route, names, &split, &known)) {
         Ok(None) => {}
         Ok(Some(edit)) => {
             // A rule that was added meanwhile is remembered before it is split.
             warm(d);
             let mirrored = mirror.map_or_else(String::new, |m| format!(", mirror {m} %"));
-            let what = format!("candidate {} %{mirrored} ({why})", step.set);
+            let stuck = if split.sticky.is_some() { ", sessions stick" } else { "" };
+            let what = format!("candidate {} %{mirrored}{stuck} ({why})", step.set);
             d.act(Action::PatchRoute { name: world::route_name(d.obs).to_owned(), patch: edit.patch, what });
         }
         Err(e) => d.hold("RouteRefused", e.to_string()),
@@ -165,8 +235,9 @@ fn edit(d: &Draft<'_>, percent: i32, reading: &Reading, mirror: Option<i32>) -> 
     let writer = d.obs.route.as_ref().map(http_route::last_writer).unwrap_or_default();
     let as_decided = d.status.step.as_ref().is_some_and(|step| step.set == percent);
     let (found, decided) = (reading.mirror.unwrap_or(0), mirror.unwrap_or(0));
+    let unstuck = as_decided && unstuck(d, mirror);
     let mirror = (as_decided && found != decided).then_some((found, decided));
-    Edit { writer, percent, mirror, on: On::Route }
+    Edit { writer, percent, mirror, unstuck, on: On::Route }
 }
 
 /// Somebody has taken traffic from the candidate. An operator that was away may see that only together with its look, whose
@@ -232,8 +303,15 @@ pub fn warm(d: &mut Draft<'_>) -> bool {
     let known = with_names(d, |names| http_route::remember(&route, names, Some(&originals(d))));
     let fresh = d.status.candidate.as_ref().map_or(String::new(), |c| c.plan_hash.replace("sha256:", ""));
     let secret = d.obs.warm_route.as_ref().and_then(warm_route::secret_of).map_or(fresh, str::to_owned);
-    let wanted =
-        with_names(d, |names| warm_route::warm_route(&route, names, &world::mark(d.obs), &secret, &known));
+    let steps = &d.obs.rollout.spec.strategy.canary.steps;
+    let coming = steps.iter().find_map(sticking).map(|(candidate, sticky)| Split {
+        candidate,
+        mirror: None,
+        sticky: Some(sticky),
+    });
+    let wanted = with_names(d, |names| {
+        warm_route::warm_route(&route, names, &world::mark(d.obs), &secret, &known, coming.as_ref())
+    });
     match &d.obs.warm_route {
         None => {
             d.act(Action::CreateRoute(wanted));

@@ -20,6 +20,8 @@ use json_patch::{
 use serde_json::Value;
 use thiserror::Error;
 
+use crate::api::Sticky;
+
 /// The foreign manager that wrote anything of an object but its status last, if that was at `since` or later, as the
 /// object itself tells.
 pub fn foreign_writer(object: &Value, since: DateTime<Utc>) -> Option<&str> {
@@ -41,12 +43,14 @@ pub struct Names<'a> {
 }
 
 /// How a route is to divide traffic.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Split {
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Split<'a> {
     /// Percent of the user's Service's traffic that the candidate gets, 0 to 100.
     pub candidate: i32,
     /// Percent of the requests that the candidate gets as a copy, 1 to 100; nothing: no mirror.
     pub mirror: Option<i32>,
+    /// Where the sessions are found that stick to their version; nothing: each request is given out anew.
+    pub sticky: Option<&'a Sticky>,
 }
 
 /// A write to one object.
@@ -103,6 +107,60 @@ pub enum RouteError {
         weight: i64,
         /// The share that was asked for.
         percent: i32,
+    },
+    /// A route may have 16 rules, and an A/B test needs two more for each that leads to the Service.
+    #[error(
+        "HTTPRoute {route:?} would have {have} rules with those of the A/B test, a route may have 16; each rule that leads to \
+         the Service needs two more: put rules together, give some a route of their own, or leave abTest.sticky out"
+    )]
+    TooManyRules {
+        /// The route.
+        route: String,
+        /// How many it would have.
+        have: usize,
+    },
+    /// The rules of a route may have 128 matches.
+    #[error(
+        "HTTPRoute {route:?} would have {have} matches with those of the A/B test, its rules may have 128 together; take \
+         matches out, give some rules a route of their own, or leave abTest.sticky out"
+    )]
+    TooManyMatches {
+        /// The route.
+        route: String,
+        /// How many they would have.
+        have: usize,
+    },
+    /// A match may have 16 header matches.
+    #[error(
+        "{rule} has a match with 16 headers, so that the session's finds no place; take one out, or leave abTest.sticky out"
+    )]
+    TooManyHeaders {
+        /// Which rule.
+        rule: String,
+    },
+    /// Of two header matches for one name only the first counts.
+    #[error(
+        "{rule} already matches on the header {header:?}, of which only one match counts; let abTest.sticky look for the \
+         session elsewhere, or take the match out"
+    )]
+    HeaderMatched {
+        /// Which rule.
+        rule: String,
+        /// The header.
+        header: String,
+    },
+    /// One header match more would change which rule comes first.
+    #[error(
+        "with the session's header match, rule {rule} of HTTPRoute {route:?} would come before rule {other}, which leads elsewhere, for \
+         requests that match both; give rule {other} a longer path, or leave abTest.sticky out"
+    )]
+    Overtakes {
+        /// The route.
+        route: String,
+        /// The rule that leads to the Service.
+        rule: usize,
+        /// The rule that leads elsewhere.
+        other: usize,
     },
 }
 

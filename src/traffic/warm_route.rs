@@ -5,8 +5,8 @@
 
 use serde_json::{Value, json};
 
-use super::http_route::{Originals, list, rules};
-use super::{Draft, Edit, Names, meta};
+use super::http_route::{Originals, Whose, header_match, list, rules};
+use super::{Draft, Edit, Names, Split, meta};
 use crate::api::keys;
 use crate::traffic::backends::{Arm, arm};
 use crate::workload::slot::Mark;
@@ -23,17 +23,22 @@ pub fn warm_name(service: &str) -> String {
 
 /// The warm route: parents and hostnames of the user's route, one match on a header with the value passed in, and both
 /// Services on every port that the user's route names. It carries `originals` in an annotation.
+///
+/// `coming` is a split with sessions that stick: each match then has one more header match, of the kind that the split will
+/// need, so that a gateway that takes none refuses this route and no rule of it is left that it could take.
 pub fn warm_route(
     route: &Value,
     names: &Names,
     mark: &Mark,
     secret_header_value: &str,
     originals: &Originals,
+    coming: Option<&Split<'_>>,
 ) -> Value {
-    let matches = json!([{
-        "path": { "type": "PathPrefix", "value": "/" },
-        "headers": [{ "type": "Exact", "name": HEADER, "value": secret_header_value }],
-    }]);
+    let secret = json!({ "type": "Exact", "name": HEADER, "value": secret_header_value });
+    let session =
+        coming.and_then(|split| Some(header_match(names, split.sticky?, split.candidate, Whose::Candidate)));
+    let headers: Vec<Value> = [secret].into_iter().chain(session).collect();
+    let matches = json!([{ "path": { "type": "PathPrefix", "value": "/" }, "headers": headers }]);
     let backend = |name: &str, port: &Option<Value>| {
         // Defaults are written out, so that what is read back is what was written.
         let mut out = json!({ "group": "", "kind": "Service", "name": name, "weight": 1 });

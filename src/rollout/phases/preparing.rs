@@ -338,10 +338,10 @@ fn scraped(d: &mut Draft<'_>, again: Duration) -> bool {
 fn programmed(d: &mut Draft<'_>, c: &Candidate) -> bool {
     let parents = d.spec().traffic.gateway_api.as_ref().map(|g| g.parents.clone()).unwrap_or_default();
     let (Some(warm), Some(user)) = (&d.obs.warm_route, &d.obs.route) else { return false };
-    for route in [user, warm] {
+    for (route, asks) in [(user, ""), (warm, route::needs_of_sessions(d))] {
         match http_route::programmed(route, &parents) {
             Programmed::Yes => {}
-            Programmed::No(message) => return unprogrammed(d, c, message),
+            Programmed::No(message) => return unprogrammed(d, c, message + asks),
             Programmed::Unknown => return unprogrammed(d, c, "no gateway has reported on the route".into()),
         }
     }

@@ -193,7 +193,13 @@ pub fn keep(d: &mut Draft<'_>, looked: bool) -> Kept {
         return write_decided(d, at, looked);
     }
     let percent = world::share(d.obs, &d.status);
-    let edit = Edit { writer: selector::last_writer(service), percent, mirror: None, on: On::Selector };
+    let edit = Edit {
+        writer: selector::last_writer(service),
+        percent,
+        mirror: None,
+        unstuck: false,
+        on: On::Selector,
+    };
     if at > wanted {
         return foreign::more(d, &edit, |d| write(d, "foreign raise corrected", false));
     }

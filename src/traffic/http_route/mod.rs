@@ -7,6 +7,7 @@ mod filters;
 mod originals;
 mod programmed;
 mod reading;
+mod sticky;
 
 use serde_json::Value;
 
@@ -14,6 +15,7 @@ use super::{Draft, Edit, Names, RouteError, Split, backends, managed_fields, met
 pub use originals::{Originals, remember};
 pub use programmed::{Programmed, programmed};
 pub use reading::{Reading, lowest_known, read, share};
+pub(in crate::traffic) use sticky::{Whose, header_match};
 
 /// The rules of a route: one atomic list with one owner.
 pub(super) const RULES: managed_fields::Path = ["f:spec", "f:rules"];
@@ -28,18 +30,20 @@ pub(in crate::traffic) fn list<'a>(rule: &'a Value, key: &str) -> &'a [Value] {
     rule.get(key).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
-/// The write that divides every rule naming the Service, and puts or takes our mirror filter; nothing when the route is so
-/// already. Each rule is divided from what the user wrote in it, so splits never add up.
+/// The write that divides every rule naming the Service, puts or takes our mirror filter, and puts, renews or takes the rules
+/// for sessions; nothing when the route is so already. Each rule is divided from what the user wrote in it, so splits never
+/// add up.
 pub fn split(
     route: &Value,
     names: &Names,
-    split: &Split,
+    split: &Split<'_>,
     originals: &Originals,
 ) -> Result<Option<Edit>, RouteError> {
-    let stored = originals.by_rule(route, names);
-    let mut draft = Draft::new(route);
-    let mut live = 0;
-    for (index, (rule, stored)) in rules(route).iter().zip(stored).enumerate() {
+    let base = sticky::without(route, names);
+    let stored = originals.by_rule(&base, names);
+    let mut draft = Draft::new(&base);
+    let mut live = Vec::new();
+    for (index, (rule, stored)) in rules(&base).iter().zip(stored).enumerate() {
         let present = list(rule, "backendRefs");
         let own = backends::own(present, stored.map(|s| s.backend_refs.as_slice()), names);
         let label = format!("rule {} of HTTPRoute {:?}", index + 1, meta(route, "name"));
@@ -47,26 +51,74 @@ pub fn split(
             filters::put(&mut draft, index, rule, names, None, stored, &label)?;
             continue;
         }
-        live += 1;
         let wanted = backends::divide(&own, names, split.candidate, &label)?;
         if !backends::same(present, &wanted, names) {
             draft.set(&["spec", "rules", &index.to_string()], "backendRefs", Some(Value::Array(wanted)));
         }
         let mirror = split.mirror.map(|percent| filters::mirror(&own, names, percent));
         filters::put(&mut draft, index, rule, names, mirror, stored, &label)?;
+        live.push(sticky::Live { index, own });
     }
-    if live == 0 {
+    if live.is_empty() {
         return Err(RouteError::NoRule { route: meta(route, "name").into(), service: names.service.into() });
     }
-    Ok(draft.done())
+    let wanted = for_sessions(&base, names, split, &live)?;
+    Ok(sticky::put(route, names, draft.done(), wanted))
+}
+
+/// The rules for sessions that belong to a route without any. Where one version has everything, there is nothing to stick to.
+fn for_sessions(
+    base: &Value,
+    names: &Names,
+    split: &Split<'_>,
+    live: &[sticky::Live],
+) -> Result<Vec<Value>, RouteError> {
+    match split.sticky {
+        Some(sticky) if (1..100).contains(&split.candidate) => {
+            sticky::wanted(base, names, sticky, split.candidate, live)
+        }
+        Some(_) | None => Ok(Vec::new()),
+    }
+}
+
+/// How the rules for sessions in a route stand to those that are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sessions {
+    /// They are as wanted.
+    AsWanted,
+    /// They do not follow the user's rules, or are not wanted.
+    Behind,
+    /// A rule that is divided and has been split before has not both of its two.
+    Fewer,
+}
+
+/// How a route's rules for sessions stand to those of a split. A rule that is not divided, such as one that was added
+/// meanwhile, needs none before it is.
+pub fn sessions(route: &Value, names: &Names, split: &Split<'_>, originals: &Originals) -> Sessions {
+    let base = sticky::without(route, names);
+    let (mut live, mut known) = (Vec::new(), 0);
+    for (index, (rule, stored)) in rules(&base).iter().zip(originals.by_rule(&base, names)).enumerate() {
+        let present = list(rule, "backendRefs");
+        let own = backends::own(present, stored.map(|s| s.backend_refs.as_slice()), names);
+        if originals::divided(rule, names) && backends::serves(&own, names) {
+            known += usize::from(stored.is_some());
+            live.push(sticky::Live { index, own });
+        }
+    }
+    match for_sessions(&base, names, split, &live) {
+        Ok(wanted) if sticky::settled(route, names, &wanted) => Sessions::AsWanted,
+        Ok(wanted) if !wanted.is_empty() && sticky::ours(route, names).len() < 2 * known => Sessions::Fewer,
+        Ok(_) | Err(_) => Sessions::Behind,
+    }
 }
 
 /// The write after which the route is as the user wrote it: on the present object, so what the user changed meanwhile
 /// stays. Nothing when it is so already. A rule whose own list is not known gets the pair's weights on the Service.
 pub fn undo(route: &Value, names: &Names, originals: &Originals) -> Result<Option<Edit>, RouteError> {
-    let stored = originals.by_rule(route, names);
-    let mut draft = Draft::new(route);
-    for (index, (rule, stored)) in rules(route).iter().zip(stored).enumerate() {
+    let base = sticky::without(route, names);
+    let stored = originals.by_rule(&base, names);
+    let mut draft = Draft::new(&base);
+    for (index, (rule, stored)) in rules(&base).iter().zip(stored).enumerate() {
         let own = backends::own(list(rule, "backendRefs"), stored.map(|s| s.backend_refs.as_slice()), names);
         if own != list(rule, "backendRefs") {
             draft.set(&["spec", "rules", &index.to_string()], "backendRefs", Some(Value::Array(own)));
@@ -74,7 +126,7 @@ pub fn undo(route: &Value, names: &Names, originals: &Originals) -> Result<Optio
         let label = format!("rule {} of HTTPRoute {:?}", index + 1, meta(route, "name"));
         filters::put(&mut draft, index, rule, names, None, stored, &label)?;
     }
-    Ok(draft.done())
+    Ok(sticky::put(route, names, draft.done(), Vec::new()))
 }
 
 /// The second write after `undo`: the route's rules belong again to whoever wrote them; nothing when they do already.

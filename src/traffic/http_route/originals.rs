@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, btree_map::Entry};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Names, RULES, filters, list, read, rules};
+use super::{Names, RULES, filters, list, read, rules, sticky};
 use crate::traffic::{backends, managed_fields};
 use crate::workload::template::short_hash;
 
@@ -36,7 +36,7 @@ fn key(rule: &Value, names: &Names) -> String {
 }
 
 impl Originals {
-    /// For each rule of the route what is stored about it.
+    /// For each rule of the route, which has none of ours for sessions, what is stored about it.
     ///
     /// A rule whose matches or filters the user changed while it was split has lost its key. It is known again when
     /// exactly one stored list belongs to no rule any more and leads to the same places.
@@ -82,7 +82,7 @@ fn adopted<'a>(rule: &Value, orphans: &[&'a OriginalRule], names: &Names) -> Opt
     fitting.all(|other| other == first).then_some(*first)
 }
 
-fn divided(rule: &Value, names: &Names) -> bool {
+pub(super) fn divided(rule: &Value, names: &Names) -> bool {
     list(rule, "backendRefs").iter().any(|b| backends::arm(b, names) == backends::Arm::Candidate)
 }
 
@@ -90,16 +90,17 @@ fn mirrored(rule: &Value, names: &Names) -> bool {
     list(rule, "filters").iter().any(|f| filters::is_ours(f, names))
 }
 
-/// What is to be remembered of a route before it is split: the user's own backends of every rule that names the Service,
-/// and who owns the rules. Rules that came since are added, and what the user has changed since is taken over. From a rule
+/// What is to be remembered of a route before it is split: the user's own backends of every rule that names the Service (those
+/// of ours for sessions are not the user's), and who owns the rules. Rules that came since are added, and what the user has changed since is taken over. From a rule
 /// that carries our edit and was not known before, nothing is learnt.
 ///
 /// To be called with the split that it is for, not on every pass: a rule that is remembered counts as split before.
 pub fn remember(route: &Value, names: &Names, old: Option<&Originals>) -> Originals {
     let none = Originals::default();
-    let known = old.unwrap_or(&none).by_rule(route, names);
+    let base = sticky::without(route, names);
+    let known = old.unwrap_or(&none).by_rule(&base, names);
     let mut out = Originals::default();
-    for (rule, stored) in rules(route).iter().zip(known) {
+    for (rule, stored) in rules(&base).iter().zip(known) {
         let entry = original(rule, stored, names);
         match out.rules.entry(key(rule, names)) {
             Entry::Occupied(mut twins) => twins.get_mut().push(entry),

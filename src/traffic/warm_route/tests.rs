@@ -21,7 +21,7 @@ fn route() -> Value {
 #[test]
 fn it_names_both_services_on_every_port_behind_a_header_that_no_client_sends() {
     let originals = remember(&route(), &NAMES, None);
-    let warm = warm_route(&route(), &NAMES, &MARK, "random", &originals);
+    let warm = warm_route(&route(), &NAMES, &MARK, "random", &originals, None);
     assert_eq!(warm["metadata"]["name"], "m-understudy");
     assert_eq!(warm["spec"]["parentRefs"], route()["spec"]["parentRefs"]);
     assert_eq!(warm["spec"]["hostnames"], route()["spec"]["hostnames"]);
@@ -48,7 +48,7 @@ fn a_port_stays_known_when_the_present_route_names_it_no_more() {
     let originals = remember(&route(), &NAMES, None);
     let mut elsewhere = route();
     elsewhere["spec"]["rules"] = json!([{"backendRefs": [{"name": "m-candidate", "port": 80}]}]);
-    let warm = warm_route(&elsewhere, &NAMES, &MARK, "random", &originals);
+    let warm = warm_route(&elsewhere, &NAMES, &MARK, "random", &originals, None);
     assert_eq!(warm["spec"]["rules"][0]["backendRefs"].as_array().unwrap().len(), 4);
 }
 
@@ -57,7 +57,7 @@ fn many_ports_need_more_rules_behind_the_same_header() {
     let mut many = route();
     let all: Vec<Value> = (1..=10).map(|port| json!({"name": "m", "port": port})).collect();
     many["spec"]["rules"] = json!([{ "backendRefs": all }]);
-    let warm = warm_route(&many, &NAMES, &MARK, "random", &Originals::default());
+    let warm = warm_route(&many, &NAMES, &MARK, "random", &Originals::default(), None);
     let rules = warm["spec"]["rules"].as_array().unwrap();
     let sizes: Vec<_> = rules.iter().map(|r| r["backendRefs"].as_array().unwrap().len()).collect();
     assert_eq!(sizes, [16, 4]);
@@ -67,29 +67,33 @@ fn many_ports_need_more_rules_behind_the_same_header() {
 #[test]
 fn it_is_renewed_when_anything_it_says_has_changed() {
     let originals = remember(&route(), &NAMES, None);
-    let warm = warm_route(&route(), &NAMES, &MARK, "random", &originals);
+    let warm = warm_route(&route(), &NAMES, &MARK, "random", &originals, None);
     let mut stored = warm.clone();
     stored["metadata"]["resourceVersion"] = "5".into();
     stored["status"] = json!({"parents": []});
     assert!(is_current(&stored, &warm));
     let mut other_host = route();
     other_host["spec"]["hostnames"] = json!(["n.example"]);
-    assert!(!is_current(&stored, &warm_route(&other_host, &NAMES, &MARK, "random", &originals)));
-    assert!(!is_current(&stored, &warm_route(&route(), &NAMES, &MARK, "random", &Originals::default())));
+    assert!(!is_current(&stored, &warm_route(&other_host, &NAMES, &MARK, "random", &originals, None)));
+    assert!(!is_current(
+        &stored,
+        &warm_route(&route(), &NAMES, &MARK, "random", &Originals::default(), None)
+    ));
     let taken_over = Mark { rollout: "r", rollout_uid: "u-2" };
-    assert!(!is_current(&stored, &warm_route(&route(), &NAMES, &taken_over, "random", &originals)));
+    assert!(!is_current(&stored, &warm_route(&route(), &NAMES, &taken_over, "random", &originals, None)));
 }
 
 #[test]
 fn a_renewed_route_is_as_wanted_and_keeps_what_others_added_to_its_metadata() {
     let originals = remember(&route(), &NAMES, None);
-    let mut stored = warm_route(&route(), &NAMES, &MARK, "random", &originals);
+    let mut stored = warm_route(&route(), &NAMES, &MARK, "random", &originals, None);
     stored["metadata"]["resourceVersion"] = "5".into();
     stored["metadata"]["labels"]["added"] = "x".into();
-    assert_eq!(renew(&stored, &warm_route(&route(), &NAMES, &MARK, "random", &originals)), None);
+    assert_eq!(renew(&stored, &warm_route(&route(), &NAMES, &MARK, "random", &originals, None)), None);
     let mut moved = route();
     moved["spec"]["hostnames"] = json!(["n.example"]);
-    let wanted = warm_route(&moved, &NAMES, &Mark { rollout: "r", rollout_uid: "u-2" }, "random", &originals);
+    let wanted =
+        warm_route(&moved, &NAMES, &Mark { rollout: "r", rollout_uid: "u-2" }, "random", &originals, None);
     let edit = renew(&stored, &wanted).unwrap();
     json_patch::patch(&mut stored, &edit.patch).unwrap();
     assert_eq!(stored, edit.object);

@@ -44,7 +44,7 @@ pub(super) fn applied(route: &Value, edit: &Edit) -> Value {
 }
 
 /// Remembers, splits and applies.
-pub(super) fn after(route: &Value, originals: &mut Originals, to: Split) -> Value {
+pub(super) fn after(route: &Value, originals: &mut Originals, to: Split<'_>) -> Value {
     *originals = remember(route, &NAMES, Some(originals));
     match split(route, &NAMES, &to, originals).unwrap() {
         Some(edit) => applied(route, &edit),
@@ -69,10 +69,10 @@ pub(super) fn assert_same(a: &Value, b: &Value) {
     assert_eq!(bare(a), bare(b));
 }
 
-pub(super) fn canary(percent: i32) -> Split {
-    Split { candidate: percent, mirror: None }
+pub(super) fn canary(percent: i32) -> Split<'static> {
+    Split { candidate: percent, mirror: None, sticky: None }
 }
 
-pub(super) fn shadow(percent: i32) -> Split {
-    Split { candidate: 0, mirror: Some(percent) }
+pub(super) fn shadow(percent: i32) -> Split<'static> {
+    Split { candidate: 0, mirror: Some(percent), sticky: None }
 }

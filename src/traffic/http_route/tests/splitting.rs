@@ -68,7 +68,7 @@ fn only_the_service_of_this_namespace_counts() {
     assert!(matches!(error, RouteError::NoRule { .. }), "{error}");
 }
 
-fn split_error(route: &Value, to: Split) -> RouteError {
+fn split_error(route: &Value, to: Split<'_>) -> RouteError {
     split(route, &NAMES, &to, &remember(route, &NAMES, None)).unwrap_err()
 }
 
