@@ -3,8 +3,10 @@
 mod foreign;
 mod generated;
 mod owners;
+mod patterns;
 mod splitting;
 mod status;
+mod sticky;
 
 use serde_json::{Value, json};
 

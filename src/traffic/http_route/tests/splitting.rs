@@ -9,7 +9,10 @@ fn a_pair_takes_the_place_of_the_service_with_explicit_small_weights() {
         json!([{"name": "m", "port": 80, "weight": 19}, {"name": "m-candidate", "port": 80, "weight": 1}])
     );
     let reading = read(&split, &NAMES);
-    assert_eq!(reading, Reading { rules: 1, candidate: 5, lowest: 5, mirror: None, only_stable: false });
+    assert_eq!(
+        reading,
+        Reading { rules: 1, candidate: 5, lowest: 5, mirror: None, sticky: None, only_stable: false }
+    );
 }
 
 #[test]
