@@ -7,6 +7,7 @@ use crate::api::condition::{self, ConditionType};
 use crate::api::{ModelRollout, ModelRolloutStatus, keys};
 
 use super::check::share;
+use super::sessions;
 use super::world::{NAME, World, written};
 use crate::workload::companions::Kind;
 
@@ -23,6 +24,8 @@ pub enum Expectation {
     Weight(i32),
     /// `mirror` and `mirror PERCENT`: the route mirrors to the candidate, so many percent.
     Mirror(Option<i32>),
+    /// `sessions N`: the route has so many rules for sessions.
+    Sessions(i32),
     /// `active V`: the last verified version.
     Active(String),
     /// `candidate V`.
@@ -79,6 +82,7 @@ impl Expectation {
             ["step", n] => Self::Step(number(n)?),
             ["weight", n] => Self::Weight(number(n)?),
             ["mirror"] => Self::Mirror(None),
+            ["sessions", n] => Self::Sessions(number(n)?),
             ["mirror", n] => Self::Mirror(Some(number(n)?)),
             ["active", v] => Self::Active(own(v)),
             ["candidate", v] => Self::Candidate(own(v)),
@@ -132,6 +136,10 @@ impl Expectation {
             Self::Step(n) => status.step.as_ref().is_some_and(|s| s.index == *n),
             Self::Weight(n) => rollout.is_some_and(|r| share::of(world, r) == *n),
             Self::Mirror(percent) => mirrors(world, *percent),
+            Self::Sessions(n) => {
+                let rules = world.route().and_then(|r| r["spec"]["rules"].as_array()).into_iter().flatten();
+                rules.filter(|r| sessions::is_copy(r)).count() as i32 == *n
+            }
             Self::Active(v) => status.active.as_ref().is_some_and(|a| starts(&a.version, v)),
             Self::Candidate(v) => status.candidate.as_ref().is_some_and(|c| starts(&c.version, v)),
             Self::Reason(r) => reason(status, ConditionType::Ready) == Some(r),

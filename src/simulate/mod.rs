@@ -23,6 +23,7 @@ mod routes;
 mod run;
 mod script;
 mod server;
+mod sessions;
 mod setup;
 mod slots;
 mod traffic;

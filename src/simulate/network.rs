@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::rollout::observed::Endpoint;
 use crate::workload::services;
 
+use super::sessions;
 use super::world::World;
 
 /// One second of endpoints and gateway.
@@ -55,10 +56,15 @@ fn gateway(world: &mut World) {
     let routes: Vec<Arc<Value>> = world.objects.routes.values().cloned().collect();
     for route in routes {
         let generation = route["metadata"]["generation"].clone();
-        let status = if world.gateway.refuses { "False" } else { "True" };
+        let copies = || route["spec"]["rules"].as_array().into_iter().flatten().any(sessions::is_copy);
+        let refusal = match (world.gateway.refuses, world.gateway.plain && copies()) {
+            (true, _) => Some(("NoMatchingListener", "no listener allows this route")),
+            (false, true) => Some(("UnsupportedValue", "headers are matched exactly only")),
+            (false, false) => None,
+        };
+        let status = if refusal.is_some() { "False" } else { "True" };
         let condition = |kind: &str| {
-            let reason = if world.gateway.refuses { "NoMatchingListener" } else { kind };
-            let message = if world.gateway.refuses { "no listener allows this route" } else { "" };
+            let (reason, message) = refusal.unwrap_or((kind, ""));
             json!({ "type": kind, "status": status, "reason": reason, "message": message, "observedGeneration": generation })
         };
         let parents: Vec<Value> = route["spec"]["parentRefs"]

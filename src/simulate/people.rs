@@ -32,6 +32,7 @@ pub fn perform(world: &mut World, command: &Command) {
         Command::Behave(version, word, n) => behave(world, version, word, *n),
         Command::RouteCandidate(..)
         | Command::RouteMirror(..)
+        | Command::RouteSessions(..)
         | Command::RouteReapply(_)
         | Command::RouteRule(..)
         | Command::RouteCopy(_)
@@ -91,6 +92,7 @@ fn watch(world: &mut World, kind: Option<&str>) {
 fn gateway(world: &mut World, word: &str, features: &[String]) {
     world.gateway.absent = word == "absent";
     world.gateway.refuses = word == "refuses";
+    world.gateway.plain = word == "plain";
     world.gateway.mute = word == "mute";
     if word == "features" {
         world.gateway.features = Some(features.to_vec());

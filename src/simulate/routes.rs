@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::fields::{self, RULES};
 use super::script::Command;
+use super::sessions;
 use super::setup;
 use super::world::{NAME, NAMESPACE, World};
 
@@ -12,6 +13,7 @@ pub fn perform(world: &mut World, command: &Command) {
     match command {
         Command::RouteCandidate(n, path, who) => route_candidate(world, *n, path.as_deref(), who),
         Command::RouteMirror(n, who) => route_mirror(world, *n, who),
+        Command::RouteSessions(whose, who) => route_sessions(world, whose, who),
         Command::RouteReapply(who) => reapply(world, who),
         Command::RouteRule(path, who) => route_rule(world, path, who),
         Command::RouteCopy(name) => route_copy(world, name),
@@ -29,6 +31,22 @@ fn route_mirror(world: &mut World, percent: i64, who: &str) {
         if let Some(mirror) = filter.get_mut("requestMirror") {
             mirror["percent"] = percent.into();
         }
+    }
+    world.meant.owners = None;
+    write_route(world, new, who, false);
+}
+
+/// Somebody takes rules for sessions away.
+fn route_sessions(world: &mut World, whose: &str, who: &str) {
+    let Some(route) = world.route() else { return };
+    let mut new = route.as_ref().clone();
+    let candidate = format!("{NAME}-candidate");
+    let meant = |rule: &Value| {
+        let mut backends = rule["backendRefs"].as_array().into_iter().flatten();
+        whose == "all" || backends.any(|b| is_backend(b, &candidate)) == (whose == "candidate")
+    };
+    if let Some(rules) = new["spec"]["rules"].as_array_mut() {
+        rules.retain(|r| !sessions::is_copy(r) || !meant(r));
     }
     world.meant.owners = None;
     write_route(world, new, who, false);

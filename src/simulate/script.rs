@@ -37,6 +37,8 @@ pub enum Command {
     RouteCandidate(i64, Option<String>, String),
     /// `route mirror PERCENT by WHO`: of the mirror that is there.
     RouteMirror(i64, String),
+    /// `route sessions candidate|stable|all by WHO`: somebody takes away the rules for these sessions.
+    RouteSessions(String, String),
     /// `route reapply by WHO`: as in Git.
     RouteReapply(String),
     /// `route rule PATH by WHO`: the user adds a rule.
@@ -83,7 +85,7 @@ pub enum Command {
     PodsUnready(String, usize, i64),
     /// `scale DEPLOYMENT COUNT`: by a person.
     Scale(String, i32),
-    /// `gateway well|refuses|mute|absent`: absent, the Gateway API is not installed; `gateway features [NAME ...]`: all that its
+    /// `gateway well|refuses|plain|mute|absent`: plain, it matches no regular expressions; absent, the Gateway API is not installed; `gateway features [NAME ...]`: all that its
     /// class says it supports.
     Gateway(String, Vec<String>),
     /// `take KIND NAME`: somebody else's object has the name; `free KIND NAME`: it is gone.
@@ -243,9 +245,11 @@ fn command(words: &[&str], text: &str) -> Result<Command, String> {
             Command::PodsUnready(own(deployment), count(n)?, seconds(span)?)
         }
         ["scale", deployment, n] => Command::Scale(own(deployment), number(n)? as i32),
-        ["gateway", word @ ("well" | "refuses" | "mute" | "absent" | "features"), features @ ..] => {
-            Command::Gateway(own(word), features.iter().map(own).collect())
-        }
+        [
+            "gateway",
+            word @ ("well" | "refuses" | "plain" | "mute" | "absent" | "features"),
+            features @ ..,
+        ] => Command::Gateway(own(word), features.iter().map(own).collect()),
         ["take", kind, name] => Command::Take(true, own(kind), own(name)),
         ["free", kind, name] => Command::Take(false, own(kind), own(name)),
         ["volume", mode] => Command::Volume(own(mode)),
@@ -278,6 +282,9 @@ fn about_routes(words: &[&str]) -> Result<Command, String> {
         ["candidate", n, "by", who] => Command::RouteCandidate(number(n)?, None, own(who)),
         ["candidate", n, "in", path, "by", who] => {
             Command::RouteCandidate(number(n)?, Some(own(path)), own(who))
+        }
+        ["sessions", whose @ ("candidate" | "stable" | "all"), "by", who] => {
+            Command::RouteSessions((*whose).to_owned(), own(who))
         }
         ["mirror", n, "by", who] => Command::RouteMirror(number(n)?, own(who)),
         ["reapply", "by", who] => Command::RouteReapply(own(who)),

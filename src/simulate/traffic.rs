@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::network;
 use super::objects::Pod;
+use super::sessions;
 use super::world::{NAME, World};
 
 /// Requests that reached a version.
@@ -91,21 +92,17 @@ pub fn step(world: &mut World) {
         .flat_map(|r| r["spec"]["rules"].as_array().cloned().unwrap_or_default())
         .filter(|rule| pair(rule).next().is_some())
         .collect();
-    let each = world.shares.route / (rules.len().max(1) as f64);
-    for (i, rule) in rules.iter().enumerate() {
-        let weight = |b: &Value| b["weight"].as_f64().unwrap_or(1.0);
-        let total: f64 = rule["backendRefs"].as_array().into_iter().flatten().map(weight).sum();
-        for backend in rule["backendRefs"].as_array().into_iter().flatten() {
-            let name = backend["name"].as_str().unwrap_or_default();
-            let n = world.shares.whole(format!("rule {i} {name}"), each * weight(backend) / total.max(1e-9));
-            deliver(world, name, n, Way::Gateway);
+    let users: Vec<usize> = (0..rules.len()).filter(|i| !sessions::is_copy(&rules[*i])).collect();
+    let each = world.shares.route / (users.len().max(1) as f64);
+    for i in users {
+        let dealt = sessions::dealt(&rules, i);
+        if dealt == [(i, 1.0)] {
+            through(world, &rules, i, each);
+            continue;
         }
-        for mirror in rule["filters"].as_array().into_iter().flatten().filter_map(|f| f.get("requestMirror"))
-        {
-            let percent = mirror["percent"].as_f64().unwrap_or(100.0);
-            let name = mirror["backendRef"]["name"].as_str().unwrap_or_default();
-            let n = world.shares.whole(format!("mirror {i} {name}"), each * percent / 100.0);
-            deliver(world, name, n, Way::Mirror);
+        through(world, &rules, i, each * (1.0 - sessions::WITH_SESSION));
+        for (at, part) in dealt {
+            through(world, &rules, at, each * sessions::WITH_SESSION * part);
         }
     }
     let services: Vec<String> = [NAME, "scorer-grpc"]
@@ -116,6 +113,24 @@ pub fn step(world: &mut World) {
     for service in services {
         let n = world.shares.whole(format!("direct {service}"), world.shares.direct);
         deliver(world, &service, n, Way::Direct);
+    }
+}
+
+/// So many requests by one of the rules.
+fn through(world: &mut World, rules: &[Value], i: usize, each: f64) {
+    let rule = &rules[i];
+    let weight = |b: &Value| b["weight"].as_f64().unwrap_or(1.0);
+    let total: f64 = rule["backendRefs"].as_array().into_iter().flatten().map(weight).sum();
+    for backend in rule["backendRefs"].as_array().into_iter().flatten() {
+        let name = backend["name"].as_str().unwrap_or_default();
+        let n = world.shares.whole(format!("rule {i} {name}"), each * weight(backend) / total.max(1e-9));
+        deliver(world, name, n, Way::Gateway);
+    }
+    for mirror in rule["filters"].as_array().into_iter().flatten().filter_map(|f| f.get("requestMirror")) {
+        let percent = mirror["percent"].as_f64().unwrap_or(100.0);
+        let name = mirror["backendRef"]["name"].as_str().unwrap_or_default();
+        let n = world.shares.whole(format!("mirror {i} {name}"), each * percent / 100.0);
+        deliver(world, name, n, Way::Mirror);
     }
 }
 

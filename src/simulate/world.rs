@@ -64,6 +64,8 @@ pub struct Gateway {
     pub known: BTreeSet<String>,
     /// It takes no route.
     pub refuses: bool,
+    /// It takes no route that matches by regular expressions.
+    pub plain: bool,
     /// It reports on no route.
     pub mute: bool,
     /// The API server does not know its kinds.

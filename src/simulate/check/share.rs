@@ -9,6 +9,7 @@ use crate::simulate::expect::status_of;
 use crate::simulate::network;
 use crate::simulate::operator::Pass;
 use crate::simulate::prometheus;
+use crate::simulate::sessions;
 use crate::simulate::world::World;
 use crate::workload::services;
 
@@ -54,7 +55,8 @@ fn candidate_slot(rollout: &ModelRollout) -> Slot {
     status.candidate.as_ref().map_or(active.next(), |c| c.slot)
 }
 
-/// Percent of the route's requests that reach the pods of the candidate's slot, the highest over the rules, rounded up.
+/// Percent of the route's requests that reach the pods of the candidate's slot, the highest over the user's rules, of those with
+/// a session and of those without, rounded up.
 pub fn of(world: &World, rollout: &ModelRollout) -> i32 {
     let deployment = candidate_slot(rollout).deployment(&rollout.spec.workload.deployment);
     to(world, rollout, &deployment)
@@ -72,10 +74,16 @@ pub fn to(world: &World, rollout: &ModelRollout, deployment: &str) -> i32 {
         let total: i64 = list.iter().map(|b| weight(b)).sum();
         let reaching = |b: &&Value| part(world, b["name"].as_str().unwrap_or_default(), deployment);
         let part: f64 = list.iter().map(|b| weight(b) as f64 * reaching(b)).sum();
-        // Rounded up, but not for what only floating point leaves.
-        if total == 0 { 0 } else { (part * 100.0 / total as f64 - 1e-6).ceil() as i64 }
+        if total == 0 { 0.0 } else { part * 100.0 / total as f64 }
     };
-    rules.iter().map(share).max().map_or(0, |s| i32::try_from(s).unwrap_or(100))
+    let users = (0..rules.len()).filter(|at| !sessions::is_copy(&rules[*at]));
+    let highest = users.map(|at| {
+        let with =
+            sessions::dealt(rules, at).into_iter().map(|(rule, part)| share(&rules[rule]) * part).sum();
+        share(&rules[at]).max(with)
+    });
+    // Rounded up, but not for what only floating point leaves.
+    highest.map(|s| (s - 1e-6).ceil() as i64).max().map_or(0, |s| i32::try_from(s).unwrap_or(100))
 }
 
 /// A step that has begun allows its share, from the write of its intent on.

@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::api::{Phase, keys};
 use crate::simulate::expect::status_of;
 use crate::simulate::objects::Objects;
+use crate::simulate::sessions;
 use crate::simulate::setup::json_of;
 use crate::simulate::world::{NAME, World};
 
@@ -57,10 +58,13 @@ fn without_selector(service: &Value) -> Value {
     out
 }
 
-/// Everything of the route but backends and our filter.
+/// Everything of the route but backends, our filter and the rules for sessions, which say what one of the others says.
 fn foreign_fields(checks: &mut Checks, now: &Value, meant: &Value) {
     let bare = |spec: &Value| {
         let mut out = spec.clone();
+        if let Some(rules) = out["rules"].as_array_mut() {
+            rules.retain(|r| !sessions::is_copy(r));
+        }
         for rule in out["rules"].as_array_mut().into_iter().flatten() {
             if let Some(rule) = rule.as_object_mut() {
                 rule.remove("backendRefs");
@@ -78,6 +82,15 @@ fn foreign_fields(checks: &mut Checks, now: &Value, meant: &Value) {
     };
     if bare(now) != bare(meant) {
         checks.broken("I6", "the route was changed beside its backends");
+    }
+    let rules = || now["rules"].as_array().into_iter().flatten();
+    let said = |rule: &Value| {
+        (sessions::bare_matches(rule), rule.get("filters").cloned(), rule.get("timeouts").cloned())
+    };
+    for copy in rules().filter(|r| sessions::is_copy(r)) {
+        if rules().filter(|r| !sessions::is_copy(r)).all(|r| said(r) != said(copy)) {
+            checks.broken("I6", format!("a rule for sessions follows none of the user's: {copy}"));
+        }
     }
     let unrelated = |spec: &Value| -> Vec<Value> {
         let backends = spec["rules"].as_array().into_iter().flatten().map(|r| r["backendRefs"].clone());

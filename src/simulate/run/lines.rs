@@ -88,6 +88,7 @@ impl Simulation {
             Command::Allow(word) => drop(self.checks.allowed.insert(word.clone())),
             Command::RouteCandidate(..)
             | Command::RouteMirror(..)
+            | Command::RouteSessions(..)
             | Command::RouteReapply(_)
             | Command::SelectorReset(..)
             | Command::SelectorPoint(..)

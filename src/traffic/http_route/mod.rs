@@ -105,8 +105,10 @@ pub fn sessions(route: &Value, names: &Names, split: &Split<'_>, originals: &Ori
             live.push(sticky::Live { index, own });
         }
     }
+    let divided =
+        |rule: &Value| originals::divided(rule, names) || !backends::serves(list(rule, "backendRefs"), names);
     match for_sessions(&base, names, split, &live) {
-        Ok(wanted) if sticky::settled(route, names, &wanted) => Sessions::AsWanted,
+        Ok(wanted) if sticky::settled(route, names, &wanted, divided) => Sessions::AsWanted,
         Ok(wanted) if !wanted.is_empty() && sticky::ours(route, names).len() < 2 * known => Sessions::Fewer,
         Ok(_) | Err(_) => Sessions::Behind,
     }

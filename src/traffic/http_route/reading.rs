@@ -43,7 +43,7 @@ pub(super) fn percent(part: i64, whole: i64, up: bool) -> i32 {
 }
 
 /// The rules that are not ours.
-fn users<'a>(route: &'a Value, names: &Names) -> impl Iterator<Item = &'a Value> {
+pub(super) fn users<'a>(route: &'a Value, names: &Names) -> impl Iterator<Item = &'a Value> {
     rules(route).iter().filter(|r| !sticky::is_ours(r, names))
 }
 

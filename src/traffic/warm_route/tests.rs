@@ -1,4 +1,5 @@
 use super::*;
+use crate::api::Sticky;
 use crate::traffic::http_route::remember;
 
 const NAMES: Names = Names { namespace: "ml", service: "m", candidate: "m-candidate" };
@@ -99,4 +100,33 @@ fn a_renewed_route_is_as_wanted_and_keeps_what_others_added_to_its_metadata() {
     assert_eq!(stored, edit.object);
     assert!(is_current(&stored, &wanted));
     assert_eq!(stored["metadata"]["labels"]["added"], "x");
+}
+
+#[test]
+fn before_sessions_stick_every_match_asks_for_a_regular_expression_too() {
+    let mut many = route();
+    let all: Vec<Value> = (1..=10).map(|port| json!({"name": "m", "port": port})).collect();
+    many["spec"]["rules"] = json!([{ "backendRefs": all }]);
+    let sticky = Sticky { header: None, cookie: Some("sid".into()) };
+    let coming = Split { candidate: 50, mirror: None, sticky: Some(&sticky) };
+    let none = Originals::default();
+    let warm = warm_route(&many, &NAMES, &MARK, "random", &none, Some(&coming));
+    let rules = warm["spec"]["rules"].as_array().unwrap();
+    assert_eq!(rules.len(), 2, "a gateway that takes a part of the rules must find none to take");
+    for rule in rules {
+        let one = &rule["matches"].as_array().unwrap()[..];
+        let header = header_match(&NAMES, &sticky, 50, Whose::Candidate);
+        assert_eq!((one.len(), &one[0]["headers"][0]["value"]), (1, &json!("random")));
+        assert_eq!(
+            one[0]["headers"],
+            json!([{"type": "Exact", "name": "x-understudy-warm", "value": "random"}, header])
+        );
+    }
+    assert_eq!(secret_of(&warm), Some("random"));
+    let plain = warm_route(&many, &NAMES, &MARK, "random", &none, None);
+    let mut stored = plain.clone();
+    stored["metadata"]["resourceVersion"] = "5".into();
+    let edit = renew(&stored, &warm).unwrap();
+    assert!(is_current(&edit.object, &warm), "a spec whose sessions stick now");
+    assert!(renew(&edit.object, &plain).is_some(), "and one whose sessions do not any more");
 }

@@ -129,26 +129,45 @@ fn copy(rule: &Value, names: &Names, header: Value, backends: Vec<Value>) -> Val
         true => drop(out.remove("filters")),
         false => drop(out.insert("filters".to_owned(), filters.into())),
     }
-    let all = json!([{}]);
-    let own = Some(list(rule, "matches")).filter(|m| !m.is_empty()).or(all.as_array().map(Vec::as_slice));
-    let matches = own.into_iter().flatten().map(|one| {
-        let mut one = one.as_object().cloned().unwrap_or_default();
-        // The default is written out, so that what is read back is what was written.
-        one.entry("path").or_insert_with(|| json!({ "type": "PathPrefix", "value": "/" }));
-        let headers = one.entry("headers").or_insert_with(|| json!([]));
-        if let Some(headers) = headers.as_array_mut() {
-            headers.push(header.clone());
-        }
-        Value::Object(one)
-    });
-    out.insert("matches".to_owned(), matches.collect());
+    let mut matches = bare_matches(rule);
+    for one in &mut matches {
+        let headers: Vec<Value> = list(one, "headers").iter().chain([&header]).cloned().collect();
+        one["headers"] = headers.into();
+    }
+    out.insert("matches".to_owned(), matches.into());
     out.insert("backendRefs".to_owned(), backends.into());
     Value::Object(out)
 }
 
-/// Whether the rules of ours are those that are wanted, apart from defaults, after all of the user's: where rules match alike,
-/// the first counts.
-pub(super) fn settled(route: &Value, names: &Names, wanted: &[Value]) -> bool {
+/// A match with the path that the API gives one without, and of its headers only these.
+fn bare_match(one: &Value, keep: impl Fn(&Value) -> bool) -> Value {
+    let mut out = one.as_object().cloned().unwrap_or_default();
+    // The default is written out, so that what is read back is what was written.
+    out.entry("path").or_insert_with(|| json!({ "type": "PathPrefix", "value": "/" }));
+    let headers: Vec<Value> = list(one, "headers").iter().filter(|h| keep(h)).cloned().collect();
+    match headers.is_empty() {
+        true => drop(out.remove("headers")),
+        false => drop(out.insert("headers".to_owned(), headers.into())),
+    }
+    Value::Object(out)
+}
+
+/// The matches of a rule of the user's; a rule without any matches every request.
+fn bare_matches(rule: &Value) -> Vec<Value> {
+    match list(rule, "matches") {
+        [] => vec![bare_match(&json!({}), |_| true)],
+        some => some.iter().map(|one| bare_match(one, |_| true)).collect(),
+    }
+}
+
+/// Whether the rules of ours are those that are wanted, apart from defaults, after all of the user's that count: where rules
+/// match alike, the first counts.
+pub(super) fn settled(
+    route: &Value,
+    names: &Names,
+    wanted: &[Value],
+    counts: impl Fn(&Value) -> bool,
+) -> bool {
     let bare = |rule: &Value| {
         let mut out = rule.as_object().cloned().unwrap_or_default();
         out.remove("backendRefs");
@@ -160,7 +179,7 @@ pub(super) fn settled(route: &Value, names: &Names, wanted: &[Value]) -> bool {
     };
     let present = ours(route, names);
     let first = rules(route).iter().position(|r| is_ours(r, names));
-    let last = rules(route).iter().rposition(|r| !is_marked(r));
+    let last = rules(route).iter().rposition(|r| !is_marked(r) && counts(r));
     present.len() == wanted.len()
         && present.iter().zip(wanted).all(same)
         && first.is_none_or(|first| last.is_none_or(|last| last < first))
@@ -169,7 +188,7 @@ pub(super) fn settled(route: &Value, names: &Names, wanted: &[Value]) -> bool {
 /// The write after which the route has the rules of `edit`, which was made for the route without ours, and those that are
 /// wanted. The list has one owner and is one value: so that is one write too.
 pub(super) fn put(route: &Value, names: &Names, edit: Option<Edit>, wanted: Vec<Value>) -> Option<Edit> {
-    let settled = settled(route, names, &wanted);
+    let settled = settled(route, names, &wanted, |_| true);
     if wanted.is_empty() && settled {
         return edit;
     }

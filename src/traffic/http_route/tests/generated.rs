@@ -103,6 +103,20 @@ fn change(dice: &mut Dice, both: [&mut Value; 2]) {
     }
 }
 
+/// What was written is read back, and nothing is left to write.
+fn as_wanted(live: &Value, to: &Split<'_>, originals: &Originals, seed: u64) {
+    let reading = read(live, &NAMES);
+    assert_eq!((reading.candidate, reading.lowest), (to.candidate, to.candidate), "seed {seed}");
+    assert_eq!(reading.mirror, to.mirror, "seed {seed}");
+    assert_eq!(lowest_known(live, &NAMES, originals), Some(to.candidate), "seed {seed}");
+    assert_eq!(reading.only_stable, (to.candidate, to.mirror) == (0, None), "seed {seed}");
+    let sticks = to.sticky.is_some() && (1..100).contains(&to.candidate);
+    assert_eq!(reading.sticky, sticks.then_some(to.candidate), "seed {seed}");
+    assert_eq!(sessions(live, &NAMES, to, originals), Sessions::AsWanted, "seed {seed}");
+    assert_eq!(share(live, &NAMES, false, true), to.candidate, "seed {seed}");
+    assert_eq!(split(live, &NAMES, to, originals).unwrap(), None, "seed {seed}: not settled");
+}
+
 #[test]
 fn any_splits_and_an_undo_give_back_what_the_user_wrote() {
     let (mut splits, mut refused, mut stuck) = (0, 0, 0);
@@ -126,24 +140,8 @@ fn any_splits_and_an_undo_give_back_what_the_user_wrote() {
                 Ok(edit) => {
                     live = edit.map_or(live.clone(), |e| applied(&live, &e));
                     splits += 1;
-                    let reading = read(&live, &NAMES);
-                    assert_eq!(
-                        (reading.candidate, reading.lowest),
-                        (to.candidate, to.candidate),
-                        "seed {seed}"
-                    );
-                    assert_eq!(reading.mirror, to.mirror, "seed {seed}");
-                    assert_eq!(lowest_known(&live, &NAMES, &originals), Some(to.candidate), "seed {seed}");
-                    assert_eq!(reading.only_stable, (to.candidate, to.mirror) == (0, None), "seed {seed}");
-                    assert_eq!(reading.sticky, sticks.then_some(to.candidate), "seed {seed}");
-                    assert_eq!(sessions(&live, &NAMES, &to, &originals), Sessions::AsWanted, "seed {seed}");
+                    as_wanted(&live, &to, &originals, seed);
                     stuck += usize::from(sticks);
-                    assert_eq!(share(&live, &NAMES, false, true), to.candidate, "seed {seed}");
-                    assert_eq!(
-                        split(&live, &NAMES, &to, &originals).unwrap(),
-                        None,
-                        "seed {seed}: not settled"
-                    );
                 }
                 Err(RouteError::WeightTooLarge { .. }) => refused += 1,
                 Err(RouteError::TooManyRules { .. } | RouteError::Overtakes { .. }) if sticks => refused += 1,
