@@ -5,7 +5,7 @@ use chrono::Duration;
 use serde_json::Value;
 
 use crate::api::{Phase, Step, Sticky};
-use crate::traffic::http_route::{self, Originals, Reading, Sessions};
+use crate::traffic::http_route::{self, Originals, Programmed, Reading, Sessions};
 use crate::traffic::mirror::{MirrorSupport, mirror_support};
 use crate::traffic::{self, Names, Split, warm_route};
 
@@ -120,9 +120,33 @@ pub fn needs_of_sessions(d: &Draft<'_>) -> &'static str {
     }
 }
 
-/// What is decided for the route.
+/// What is decided for the route. The rules for sessions wait for the gateway.
 fn decided<'a>(d: &Draft<'a>, mirror: Option<i32>) -> Split<'a> {
-    Split { candidate: d.status.step.as_ref().map_or(0, |s| s.set), mirror, sticky: sticky(d) }
+    let sticky = sticky(d).filter(|_| expressions(d) == Programmed::Yes);
+    Split { candidate: d.status.step.as_ref().map_or(0, |s| s.set), mirror, sticky }
+}
+
+/// Whether the gateways take header matches by regular expression, which our own route has asked of them. Before they do,
+/// none is written to the user's route, which they might drop for it. What is there stays, and so does an override.
+fn expressions(d: &Draft<'_>) -> Programmed {
+    if d.status.overridden.is_some() || world::reading(d.obs).is_some_and(|r| r.sticky.is_some()) {
+        return Programmed::Yes;
+    }
+    let parents = d.spec().traffic.gateway_api.as_ref().map_or(&[][..], |g| &g.parents);
+    let asking = d.obs.warm_route.as_ref().filter(|warm| warm_route::asks_for_sessions(warm));
+    asking.map_or(Programmed::Unknown, |warm| http_route::programmed(warm, parents))
+}
+
+/// Says that the sessions of the step cannot stick yet. A spec that asks for it only now finds a warm route that does not.
+fn await_expressions(d: &mut Draft<'_>) {
+    let why = match sticky(d).map(|_| expressions(d)) {
+        Some(Programmed::No(why)) => why,
+        Some(Programmed::Unknown) => "no gateway has reported on it yet".to_owned(),
+        Some(Programmed::Yes) | None => return,
+    };
+    warm(d);
+    let route = world::warm_route(d.obs);
+    d.hold("RouteNotAccepted", format!("HTTPRoute {route}: {why}{}", needs_of_sessions(d)));
 }
 
 /// How the route's rules for sessions stand to what is decided.
@@ -144,6 +168,7 @@ pub fn keep(d: &mut Draft<'_>, mirror: Option<i32>, looked: bool) -> Kept {
     }
     let Some(reading) = world::reading(d.obs) else { return Kept::Missing };
     let Some(step) = d.status.step.clone() else { return Kept::AsDecided };
+    await_expressions(d);
     if !step.written {
         return write_decided(d, &reading, mirror, looked);
     }

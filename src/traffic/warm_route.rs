@@ -100,6 +100,12 @@ pub fn secret_of(warm: &Value) -> Option<&str> {
     headers.iter().find(|h| h.get("name").is_some_and(|n| n == HEADER))?.get("value")?.as_str()
 }
 
+/// Whether a warm route asks for what sessions that stick need.
+pub fn asks_for_sessions(warm: &Value) -> bool {
+    let headers = warm.pointer("/spec/rules/0/matches/0/headers").and_then(Value::as_array);
+    headers.into_iter().flatten().any(|h| h.get("type").is_some_and(|t| t == "RegularExpression"))
+}
+
 /// The write that makes a present warm route of ours as wanted; nothing when it is.
 pub fn renew(present: &Value, wanted: &Value) -> Option<Edit> {
     if is_current(present, wanted) {

@@ -126,6 +126,7 @@ fn before_sessions_stick_every_match_asks_for_a_regular_expression_too() {
     let plain = warm_route(&many, &NAMES, &MARK, "random", &none, None);
     let mut stored = plain.clone();
     stored["metadata"]["resourceVersion"] = "5".into();
+    assert!(asks_for_sessions(&warm) && !asks_for_sessions(&plain));
     let edit = renew(&stored, &warm).unwrap();
     assert!(is_current(&edit.object, &warm), "a spec whose sessions stick now");
     assert!(renew(&edit.object, &plain).is_some(), "and one whose sessions do not any more");
