@@ -121,18 +121,18 @@ pub fn run(args: &JudgeArgs) -> Result<String, JudgeError> {
     let trace =
         Trace::read(&text, kind).map_err(|source| JudgeError::Trace { path: args.file.clone(), source })?;
     let mut judge = trace.judge(&settings, start);
-    let (mut text, line): (String, fn(&Look) -> String) = match args.output {
+    let (mut text, line): (String, fn(&mut String, &Look)) = match args.output {
         Output::Csv => ("ts,n_cand,n_base,log_e_bad,log_e_ok,decision,forecast\n".to_owned(), csv),
         Output::Json => (String::new(), json_line),
     };
     let Some(path) = &args.plot else {
-        judge.for_each(|look| text += &line(&look));
+        judge.for_each(|look| line(&mut text, &look));
         return Ok(text);
     };
     let mut picture = judge_plot::Picture::new(args.kind, trace.plan(&settings).kind);
     while let Some((at, verdict)) = judge.step() {
         let look = judge.look(at, &verdict);
-        text += &line(&look);
+        line(&mut text, &look);
         picture.add(&look, &verdict);
     }
     std::fs::write(path, picture.svg()).map_err(|source| JudgeError::Plot { path: path.clone(), source })?;
@@ -145,31 +145,30 @@ fn time(seconds: f64) -> Result<DateTime<Utc>, JudgeError> {
     found.ok_or(JudgeError::Start(seconds))
 }
 
-fn csv(look: &Look) -> String {
-    let forecast = match (look.decision, look.forecast) {
-        (Decision::Inconclusive, Some((n, towards))) => format!("{}:{n:.0}", word(towards)),
-        (Decision::Inconclusive, None) => "unknown".to_owned(),
-        _ => String::new(),
+fn csv(out: &mut String, look: &Look) {
+    let at = look.at.timestamp_millis() as f64 / 1000.0;
+    let decision = look.decision.as_str();
+    // Writing to a String cannot fail.
+    let _ = write!(
+        out,
+        "{at:.0},{:.0},{:.0},{:.6},{:.6},{decision},",
+        look.n_candidate, look.n_stable, look.log_bad, look.log_ok
+    );
+    let _ = match (look.decision, look.forecast) {
+        (Decision::Inconclusive, Some((n, towards))) => writeln!(out, "{}:{n:.0}", word(towards)),
+        (Decision::Inconclusive, None) => writeln!(out, "unknown"),
+        _ => writeln!(out),
     };
-    format!(
-        "{:.0},{:.0},{:.0},{:.6},{:.6},{},{forecast}\n",
-        look.at.timestamp_millis() as f64 / 1000.0,
-        look.n_candidate,
-        look.n_stable,
-        look.log_bad,
-        look.log_ok,
-        look.decision.as_str(),
-    )
 }
 
-fn json_line(look: &Look) -> String {
+fn json_line(out: &mut String, look: &Look) {
     let forecast = look.forecast.map(|(n, towards)| json!({"towards": word(towards), "requests": n.round()}));
     let line = json!({
         "ts": look.at.timestamp_millis() as f64 / 1000.0, "candidate": look.n_candidate, "stable": look.n_stable,
         "logEvidenceWorse": look.log_bad, "logEvidenceGood": look.log_ok, "decision": look.decision.as_str(),
         "forecast": forecast,
     });
-    format!("{line}\n")
+    let _ = writeln!(out, "{line}");
 }
 
 fn word(towards: Direction) -> &'static str {

@@ -6,7 +6,7 @@
 
 mod settings;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, Duration, Utc};
 
@@ -145,24 +145,19 @@ impl Trace {
         if header != "ts,arm,series,name,value" {
             return Err(TraceError::Header(header.to_owned()));
         }
-        let mut series: BTreeMap<(Arm, String, Counter), Vec<(i64, f64)>> = BTreeMap::new();
-        let mut moments = BTreeSet::new();
+        let mut series: BTreeMap<(Arm, &str, Counter), Samples> = BTreeMap::new();
+        let mut moments = Moments::default();
         for (number, line) in lines.filter(|(_, line)| !line.trim().is_empty()) {
             let row = row(line).map_err(|what| TraceError::Row { line: number + 1, what })?;
-            moments.insert(row.at);
-            let counters =
+            moments.add(row.at);
+            let (counter, also) =
                 counters(row.name, kind).map_err(|what| TraceError::Row { line: number + 1, what })?;
-            for counter in counters {
-                let key = (row.arm, row.series.to_owned(), counter);
-                series.entry(key).or_default().push((row.at, row.value));
+            for counter in [Some(counter), also].into_iter().flatten() {
+                series.entry((row.arm, row.series, counter)).or_default().push((row.at, row.value));
             }
         }
-        let mut in_order = moments.iter().map(|at| millis(*at));
-        let (Some(first), Some(second)) = (in_order.next(), in_order.next()) else {
-            return Err(TraceError::TooShort(moments.len()));
-        };
-        let last = in_order.next_back().unwrap_or(second);
-        let series = series.into_iter().map(|((arm, pod, counter), mut samples): (_, Vec<(i64, f64)>)| {
+        let [first, second, last] = moments.found()?;
+        let series = series.into_iter().map(|((arm, pod, counter), mut samples): (_, Samples)| {
             samples.sort_by_key(|(at, _)| *at);
             // A series begins with its first value: rows before it say only that it was not there yet.
             let born = samples.iter().position(|(_, value)| value.is_finite() && *value >= 0.0);
@@ -269,6 +264,36 @@ impl Iterator for Judge {
     }
 }
 
+/// Times in milliseconds, and values.
+type Samples = Vec<(i64, f64)>;
+
+/// The first two moments of a trace and its last one.
+#[derive(Default)]
+struct Moments {
+    first: Option<i64>,
+    second: Option<i64>,
+    last: Option<i64>,
+}
+
+impl Moments {
+    fn add(&mut self, at: i64) {
+        match (self.first, self.second) {
+            (Some(first), _) if at == first => {}
+            (Some(first), _) if at < first => (self.first, self.second) = (Some(at), Some(first)),
+            (Some(_), second) => self.second = Some(second.map_or(at, |second| second.min(at))),
+            (None, _) => self.first = Some(at),
+        }
+        self.last = self.last.max(Some(at));
+    }
+
+    fn found(&self) -> Result<[DateTime<Utc>; 3], TraceError> {
+        let (Some(first), Some(second), Some(last)) = (self.first, self.second, self.last) else {
+            return Err(TraceError::TooShort(usize::from(self.first.is_some())));
+        };
+        Ok([first, second, last].map(millis))
+    }
+}
+
 struct Row<'a> {
     at: i64,
     arm: Arm,
@@ -278,9 +303,11 @@ struct Row<'a> {
 }
 
 fn row(line: &str) -> Result<Row<'_>, String> {
-    let fields: Vec<&str> = line.split(',').map(str::trim).collect();
-    let [ts, arm, series, name, value] = fields[..] else {
-        return Err(format!("{} fields where ts,arm,series,name,value are five", fields.len()));
+    let mut fields = line.split(',').map(str::trim);
+    let five: [Option<&str>; 5] = std::array::from_fn(|_| fields.next());
+    let ([Some(ts), Some(arm), Some(series), Some(name), Some(value)], None) = (five, fields.next()) else {
+        let found = line.split(',').count();
+        return Err(format!("{found} fields where ts,arm,series,name,value are five"));
     };
     let seconds: f64 = ts.parse().map_err(|_| format!("ts {ts:?} is no number of seconds"))?;
     if !seconds.is_finite() || seconds.abs() > 1e11 {
@@ -298,7 +325,8 @@ fn row(line: &str) -> Result<Row<'_>, String> {
     Ok(Row { at: (seconds * 1000.0).round() as i64, arm, series, name, value })
 }
 
-fn counters(name: &str, kind: Kind) -> Result<Vec<Counter>, String> {
+/// What a row counts, and what else.
+fn counters(name: &str, kind: Kind) -> Result<(Counter, Option<Counter>), String> {
     let bucket = name.strip_prefix("le_");
     let counter = match (kind, name, bucket) {
         (Kind::Errors | Kind::Score, "n", _) => Counter::Total,
@@ -319,7 +347,7 @@ fn counters(name: &str, kind: Kind) -> Result<Vec<Counter>, String> {
         (Kind::Score, _, None) => return Err(format!("name {name:?} is none of n, sum, sumsq, le_BOUND")),
     };
     let all = kind == Kind::Latency && counter == Counter::Bucket(Bound(f64::INFINITY));
-    Ok(if all { vec![counter, Counter::Total] } else { vec![counter] })
+    Ok((counter, all.then_some(Counter::Total)))
 }
 
 fn millis(at: i64) -> DateTime<Utc> {
