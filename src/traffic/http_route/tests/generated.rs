@@ -69,6 +69,23 @@ fn rule(dice: &mut Dice, index: usize) -> Value {
     out
 }
 
+/// A change that somebody makes of the rules for sessions only: the user's own are as they were.
+fn meddle(dice: &mut Dice, live: &mut Value) {
+    let kind = dice.roll(3);
+    let rules = live["spec"]["rules"].as_array_mut().unwrap();
+    let ours = |rule: &Value| rule.to_string().contains("(?:understudy-");
+    let mine: Vec<usize> = (0..rules.len()).filter(|at| ours(&rules[*at])).collect();
+    let [first, .., last] = mine[..] else { return };
+    match kind {
+        0 => drop(rules.remove([first, last][dice.roll(2) as usize])),
+        1 => rules[first]["backendRefs"] = rules[last]["backendRefs"].clone(),
+        _ => {
+            let rule = rules.remove(last);
+            rules.insert(0, rule);
+        }
+    }
+}
+
 /// A change by the user that has nothing to do with our backends and our filter, made on the live route and on what
 /// is expected in the end.
 fn change(dice: &mut Dice, both: [&mut Value; 2]) {
@@ -155,6 +172,10 @@ fn any_splits_and_an_undo_give_back_what_the_user_wrote() {
             assert_same(&undone(&live, &originals), &expected);
             if dice.one_in(2) {
                 change(&mut dice, [&mut live, &mut expected]);
+            }
+            if dice.one_in(4) {
+                meddle(&mut dice, &mut live);
+                assert_same(&undone(&live, &originals), &expected);
             }
         }
         let back = undone(&live, &originals);

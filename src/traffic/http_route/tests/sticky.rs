@@ -146,6 +146,9 @@ fn a_rule_that_is_gone_takes_its_sessions_with_it() {
     assert_same(&next, &after(&user(), &mut Originals::default(), sticking(50)));
     list_of(&mut live).remove(0);
     assert_eq!((read(&live, &NAMES).rules, read(&live, &NAMES).sticky), (0, Some(50)));
+    let mut alone = live.clone();
+    list_of(&mut alone).remove(1);
+    assert_eq!(read(&alone, &NAMES).candidate, 100, "of what still leads to either, all");
     assert_eq!(undone(&live, &originals)["spec"]["rules"], json!([user()["spec"]["rules"][1]]));
 }
 
