@@ -92,7 +92,6 @@ pub(super) fn wanted(
     for one in live {
         let rule = &rules(base)[one.index];
         let label = format!("rule {} of HTTPRoute {route:?}", one.index + 1);
-        // Where several rules match alike, the first counts: a request that names two sessions is not given to the candidate.
         let with = |whose, backends| copy(rule, names, header_match(names, sticky, percent, whose), backends);
         if list(rule, "matches").iter().any(|m| matches_on(m, header(sticky))) {
             return Err(RouteError::HeaderMatched { rule: label, header: header(sticky).to_owned() });
@@ -100,6 +99,8 @@ pub(super) fn wanted(
         if list(rule, "matches").iter().any(|m| list(m, "headers").len() >= MAX_HEADERS) {
             return Err(RouteError::TooManyHeaders { rule: label });
         }
+        // Where several rules match alike, the first counts: a request that names two sessions is not given to the candidate, nor
+        // is anything by a gateway that takes an expression and then does not look at it.
         out.push(with(Whose::Stable, one.own.clone()));
         out.push(with(Whose::Candidate, backends::divide(&one.own, names, 100, &label)?));
     }
