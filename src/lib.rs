@@ -70,6 +70,7 @@
 //! | `simulate` | a world in memory in which scripts run the state machine |
 //! | [`course`] | the stages of a rollout look by look, without a cluster: what `simulate` and `backtest` share |
 //! | [`backtest`] | a rollout on samples that Prometheus remembers, for `understudy backtest` |
+//! | [`preview`] | what a rollout can find out at stable's traffic, for `understudy plan` |
 //! | [`synthetic`] | arms drawn at random, for `understudy simulate`: what settings are worth before real requests are spent on them |
 //! | [`plot`] | pictures: a metric's arms, limit and evidence over time |
 //! | [`measure`] | I/O: Prometheus |
@@ -121,6 +122,7 @@ pub mod course;
 pub mod measure;
 pub mod plot;
 pub mod presets;
+pub mod preview;
 pub mod registry;
 pub mod rollout;
 pub mod serve;

@@ -40,6 +40,14 @@ enum Command {
     /// Judge a recorded trace: what a rollout would have decided, look by look.
     #[command(after_long_help = cli::judge::settings_help(), after_help = "`understudy judge --help` lists the settings and the columns.")]
     Judge(cli::judge::JudgeArgs),
+    /// What a ModelRollout can find out at today's traffic, before anything is moved.
+    ///
+    /// Reads stable's hour before from Prometheus and says, as the operator would at the start: how long until a version like stable
+    /// is proven, until one as bad as each metric's `detect` is found, and until one that fails outright is; how long the rollout
+    /// takes at least; what the shadow stage costs. When it is too slow for its deadlines, which weights or deadlines would do. No
+    /// cluster is needed.
+    #[command(after_long_help = cli::plan::EXAMPLES, after_help = "`understudy plan --help` explains the arms and shows examples.")]
+    Plan(Box<cli::plan::PlanArgs>),
     /// Run a ModelRollout many times against synthetic arms: how often it is rolled back, and how fast.
     ///
     /// Say what the stable version and the candidate are like, and see what the manifest's steps, limits and deadlines make of
@@ -72,6 +80,7 @@ fn main() -> std::process::ExitCode {
         Command::Simulate(args) => {
             cli::simulate::run(&args).map_err(|e| e.to_string()).and_then(|text| print(&text))
         }
+        Command::Plan(args) => return cli::plan::main(&args),
         Command::AuditEvidence(args) => return cli::audit_evidence::main(&args),
         Command::Version => print(&format!("understudy {}\n", env!("CARGO_PKG_VERSION"))),
     };

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules that decide. They get the time and the world as values.
-const PURE: [&str; 12] = [
+const PURE: [&str; 13] = [
     "api",
     "presets",
     "registry",
@@ -17,6 +17,7 @@ const PURE: [&str; 12] = [
     "course",
     "synthetic",
     "backtest",
+    "preview",
 ];
 
 /// Words that stand for I/O, a runtime or a clock.
@@ -38,7 +39,7 @@ const FORBIDDEN: [&str; 14] = [
 ];
 
 /// Which modules each module may use. What is not listed here may use everything.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("api", &["api"]),
     ("presets", &["presets", "api"]),
     ("analysis", &["analysis"]),
@@ -49,6 +50,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("rollout", &["rollout", "analysis", "registry", "workload", "traffic", "api"]),
     ("course", &["course", "rollout", "analysis", "api"]),
     ("backtest", &["backtest", "course", "plot", "rollout", "analysis", "api"]),
+    ("preview", &["preview", "backtest", "rollout", "analysis", "api"]),
     ("synthetic", &["synthetic", "course", "presets", "rollout", "analysis", "api"]),
     ("measure", &["measure", "analysis"]),
 ];

@@ -9,6 +9,6 @@ mod report;
 mod show;
 
 pub use history::{History, Oldest};
-pub use replay::{Decision, Part, Refused, Replay, Setup, What, interval};
+pub use replay::{Decision, Part, Refused, Replay, Setup, What, interval, past};
 pub use report::{json, text};
 pub use show::chart;

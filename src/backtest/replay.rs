@@ -6,7 +6,7 @@ use chrono::{DateTime, Duration, Utc};
 
 use crate::analysis::sample::lookback;
 use crate::analysis::{BreachKind, Kind, Looks, MetricVerdict, Outcome};
-use crate::api::ModelRollout;
+use crate::api::{Metric, ModelRollout};
 use crate::course::{Course, End, Manner, Place, Turn};
 use crate::plot::Point;
 use crate::rollout::{self, Before, Grid, Judged, Past, accepted_by, questions};
@@ -159,15 +159,25 @@ fn pasts(
     history: &History,
     started: &BTreeMap<String, DateTime<Utc>>,
 ) -> Result<BTreeMap<String, Past>, Refused> {
+    let of = |metric: &Metric| Ok((metric.name.clone(), past(setup, history, started, metric)?));
+    setup.rollout.spec.analysis.metrics.iter().map(of).collect()
+}
+
+/// Stable's past in a metric before [`Setup::from`]. `started`: pods of which it is known when they started.
+///
+/// # Errors
+/// Why the controller would not begin with this metric.
+pub fn past(
+    setup: &Setup<'_>,
+    history: &History,
+    started: &BTreeMap<String, DateTime<Utc>>,
+    metric: &Metric,
+) -> Result<Past, Refused> {
     let before =
         Before { t0: setup.from, interval: interval(setup.rollout), scrape: history.scrape, started };
-    let of = |metric: &crate::api::Metric| {
-        let given = history.asked(&metric.name, setup.from - questions::past(metric), setup.from);
-        let past = rollout::past(metric, &given, &before, |finding| accepted_by(setup.rollout, finding));
-        let refused = |(reason, message): (&str, String)| Refused { reason: reason.to_owned(), message };
-        Ok((metric.name.clone(), past.map_err(refused)?))
-    };
-    setup.rollout.spec.analysis.metrics.iter().map(of).collect()
+    let given = history.asked(&metric.name, setup.from - questions::past(metric), setup.from);
+    let past = rollout::past(metric, &given, &before, |finding| accepted_by(setup.rollout, finding));
+    past.map_err(|(reason, message)| Refused { reason: reason.to_owned(), message })
 }
 
 /// The looks of all metrics that end at an edge, from what the controller would have asked for then.

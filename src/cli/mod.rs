@@ -8,4 +8,6 @@ pub mod crds;
 pub mod input;
 pub mod judge;
 mod judge_plot;
+pub mod past;
+pub mod plan;
 pub mod simulate;

@@ -10,7 +10,7 @@ pub mod claims;
 mod clean;
 mod companions;
 mod conditions;
-mod cost;
+pub mod cost;
 mod countable;
 pub mod covered;
 mod decide;
@@ -42,8 +42,8 @@ pub use accepted::accepted_by;
 pub use check::{Violation, check, may_follow};
 pub use decide::decide;
 pub use evidence::{
-    Before, Grid, Judged, MetricFinding, Past, Replay, ReplayError, Silent, counts, looks, metric_plans,
-    on_breach, past, silence, tail_ms,
+    Before, Detail, Foreseen, Grid, Judged, MetricFinding, Past, Replay, ReplayError, Schedule, Silent,
+    about, counts, forecast, looks, metric_plans, on_breach, past, silence, tail_ms, warm_up_of,
 };
 pub use observed::Observed;
 pub use pace::OwnWrites;

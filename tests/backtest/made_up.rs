@@ -11,7 +11,7 @@ use super::traffic::{AFTER, BEFORE, Pod, pods};
 use super::{Folder, backtest, manifest};
 
 /// The candidate's start.
-const T0: i64 = 1_750_000_000;
+pub const T0: i64 = 1_750_000_000;
 
 /// Answers range selectors on `http_requests_total` and lookups of pods.
 struct Answers {
@@ -92,17 +92,17 @@ impl Respond for Answers {
     }
 }
 
-struct World {
-    server: MockServer,
-    folder: Folder,
+pub struct World {
+    pub server: MockServer,
+    pub folder: Folder,
     refused: Arc<AtomicUsize>,
 }
 
-async fn world(name: &str, times: u64, longest: i64, since: i64) -> World {
+pub async fn world(name: &str, times: u64, longest: i64, since: i64) -> World {
     of(name, pods(times), longest, since).await
 }
 
-async fn of(name: &str, pods: [Pod; 2], longest: i64, since: i64) -> World {
+pub async fn of(name: &str, pods: [Pod; 2], longest: i64, since: i64) -> World {
     let refused = Arc::new(AtomicUsize::new(0));
     let answers = Answers { pods: pods.to_vec(), longest, since: since + T0, refused: refused.clone() };
     let server = MockServer::start().await;

@@ -1,6 +1,7 @@
-//! `understudy backtest` against a Prometheus that is made up, and against a real one where there is one.
+//! `understudy backtest` and `understudy plan` against a Prometheus that is made up, and against a real one where there is one.
 
 mod made_up;
+mod plan;
 mod real;
 mod traffic;
 
@@ -16,6 +17,13 @@ fn understudy(args: &[&str]) -> Result<String, String> {
     let run = Command::new(env!("CARGO_BIN_EXE_understudy")).args(args).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     if run.status.success() { Ok(text(run.stdout)) } else { Err(text(run.stderr)) }
+}
+
+/// The exit code of a run, its standard output and its errors.
+fn exit(args: &[&str]) -> (i32, String, String) {
+    let run = Command::new(env!("CARGO_BIN_EXE_understudy")).args(args).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (run.status.code().unwrap(), text(run.stdout), text(run.stderr))
 }
 
 /// A folder of this test, removed with its contents at the end.

@@ -9,7 +9,7 @@ use super::traffic::{AFTER, SCRAPE, pods};
 use super::{Folder, backtest, manifest, understudy};
 
 /// A Prometheus of this test, ended with it.
-struct Prometheus(Child, String);
+pub struct Prometheus(Child, pub String);
 
 impl Drop for Prometheus {
     fn drop(&mut self) {
@@ -18,14 +18,14 @@ impl Drop for Prometheus {
     }
 }
 
-fn installed() -> bool {
+pub fn installed() -> bool {
     let runs = |program: &str| {
         Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
     };
     runs("promtool") && runs("prometheus")
 }
 
-fn start(folder: &Folder, history: &str) -> Prometheus {
+pub fn start(folder: &Folder, history: &str) -> Prometheus {
     let (file, data) = (folder.write("history", history), folder.path("data"));
     let made =
         Command::new("promtool").args(["tsdb", "create-blocks-from", "openmetrics", &file, &data]).output();
@@ -59,7 +59,7 @@ fn ready(port: u16) -> bool {
 }
 
 /// The same counters as Prometheus' own text and as a trace for `judge`, which begins with the candidate.
-fn written(t0: i64, times: u64) -> (String, String) {
+pub fn written(t0: i64, times: u64) -> (String, String) {
     let (mut history, mut trace) =
         ("# TYPE http_requests counter\n".to_owned(), "ts,arm,series,name,value\n".to_owned());
     for (pod, arm) in pods(times).into_iter().zip(["base", "cand"]) {

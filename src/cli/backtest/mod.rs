@@ -1,20 +1,17 @@
 //! `understudy backtest`: the decisions that a manifest would have made on real history.
 
-mod arms;
 mod error;
-mod read;
-mod time;
+mod notes;
 
 use std::path::PathBuf;
 
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 use clap::{Args, ValueEnum};
 
-use super::input;
-use crate::api::ModelRollout;
+use super::past::{self, ArmArgs, time};
+use crate::analysis::Arm;
 use crate::backtest::{self, Replay, Setup};
-use crate::measure::{LabelMatch, Limits, Prometheus, Server};
-use crate::{course, presets};
+use crate::measure::LabelMatch;
 
 pub use error::BacktestError;
 
@@ -56,43 +53,21 @@ pub struct BacktestArgs {
     /// The ModelRollout's name, where the manifest has several.
     #[arg(long)]
     pub name: Option<String>,
-    /// Address of Prometheus, or of what answers its query API.
-    #[arg(long, value_name = "URL")]
-    pub prometheus: String,
+    /// Prometheus, and what belongs to stable.
+    #[command(flatten)]
+    pub arms: ArmArgs,
     /// When the candidate got its first requests.
     #[arg(long, value_name = "TIME", value_parser = time::moment)]
     pub from: time::Moment,
     /// The end of the history.
     #[arg(long, value_name = "TIME", default_value = "now", value_parser = time::moment)]
     pub to: time::Moment,
-    /// Whose series are stable's, such as 'pod=~"fraud-a-.*"'.
-    #[arg(long, value_name = "MATCHER")]
-    pub stable: Vec<LabelMatch>,
     /// Whose are the candidate's.
     #[arg(long, value_name = "MATCHER")]
     pub candidate: Vec<LabelMatch>,
     /// The share that the candidate really had all the time, in percent; left out: the manifest's steps are played.
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(i32).range(1..=99))]
     pub weight: Option<i32>,
-    /// Namespace of the Services in a gateway's labels; left out: the manifest's.
-    #[arg(long)]
-    pub namespace: Option<String>,
-    /// Port of the Services in a gateway's labels.
-    #[arg(long)]
-    pub port: Option<u16>,
-    /// A label that differs between the versions: the manifest's own matchers on it are left out, as the controller does with
-    /// those that the Services select by.
-    #[arg(long, value_name = "LABEL")]
-    pub drop_label: Vec<String>,
-    /// File with a bearer token for Prometheus.
-    #[arg(long, value_name = "FILE")]
-    pub bearer_token_file: Option<PathBuf>,
-    /// File with the certificates (PEM) of the authority that signed Prometheus' own.
-    #[arg(long, value_name = "FILE")]
-    pub ca_file: Option<PathBuf>,
-    /// The token may be sent over plain HTTP.
-    #[arg(long)]
-    pub insecure: bool,
     /// How the result is printed.
     #[arg(short, long, default_value = "text")]
     pub output: Output,
@@ -115,7 +90,7 @@ pub enum Output {
 /// # Errors
 /// When the manifest cannot be used, Prometheus does not answer, or what it remembers is not enough.
 pub fn run(args: &BacktestArgs) -> Result<String, BacktestError> {
-    let rollout = manifest(args)?;
+    let rollout = past::manifest(&args.file, args.name.as_deref())?;
     let now = Utc::now();
     let (from, to) = (args.from.at(now), args.to.at(now));
     let interval = backtest::interval(&rollout);
@@ -125,12 +100,11 @@ pub fn run(args: &BacktestArgs) -> Result<String, BacktestError> {
     if to - from < interval {
         return Err(BacktestError::Short { from, to, interval });
     }
-    let source = source(args)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(BacktestError::Runtime)?;
     let setup = Setup { rollout: &rollout, from, to, weight: args.weight };
-    let (history, notes) = runtime.block_on(read::history(args, &setup, &source))?;
-    let replay = Replay::run(&setup, &history)?;
+    let arms = [(Arm::Stable, args.arms.stable.as_slice()), (Arm::Candidate, args.candidate.as_slice())];
+    let read = past::read(&args.arms, &arms, &setup)?;
+    let notes = notes::notes(&setup, &read)?;
+    let replay = Replay::run(&setup, &read.history)?;
     if let Some(path) = &args.plot {
         plot(path, &setup, &replay)?;
     }
@@ -138,26 +112,6 @@ pub fn run(args: &BacktestArgs) -> Result<String, BacktestError> {
         Output::Text => backtest::text(&setup, &replay, &notes),
         Output::Json => format!("{:#}\n", backtest::json(&setup, &replay, &notes)),
     })
-}
-
-fn manifest(args: &BacktestArgs) -> Result<ModelRollout, BacktestError> {
-    let mut rollout = input::rollout(&args.file, args.name.as_deref())?;
-    presets::write_out(&mut rollout.spec);
-    course::usable(&rollout.spec)?;
-    Ok(rollout)
-}
-
-fn source(args: &BacktestArgs) -> Result<Prometheus, BacktestError> {
-    let server = Server {
-        name: args.prometheus.clone(),
-        url: args.prometheus.clone(),
-        bearer_token_file: args.bearer_token_file.clone(),
-        ca_file: args.ca_file.clone(),
-        insecure: args.insecure,
-    };
-    // Nobody waits for a look here, and hours of history are large.
-    let limits = Limits { deadline: std::time::Duration::from_secs(60), bytes: 64 << 20 };
-    Ok(Prometheus::new(server, limits)?)
 }
 
 fn plot(path: &std::path::Path, setup: &Setup<'_>, replay: &Replay) -> Result<(), BacktestError> {
@@ -175,9 +129,4 @@ fn beside(path: &std::path::Path, metric: &str) -> PathBuf {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let extension = path.extension().map_or("svg".into(), |e| e.to_string_lossy().into_owned());
     path.with_file_name(format!("{stem}-{metric}.{extension}"))
-}
-
-/// A moment as errors name it.
-fn shown(at: &DateTime<Utc>) -> String {
-    at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
 }

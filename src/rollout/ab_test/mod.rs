@@ -114,7 +114,8 @@ fn result<'a>(d: &'a Draft<'_>) -> Option<&'a AbTestResult> {
     d.status.ab_test.as_ref()?.result.as_ref()
 }
 
-fn missing(metric: &str) -> String {
+/// What is said where the test's metric cannot be compared.
+pub fn missing(metric: &str) -> String {
     format!(
         "abTest.metric {metric} is not among the metrics that this attempt began with, or not of a kind whose spread is known (a \
          ratio, or a mean with passFail or sumOfSquares); name one that is, take abTest out, or create an Abort decision"

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use chrono::Duration;
+
 use crate::analysis::cost::{Fits, Planned, Price, amount, amount_at_least};
 use crate::analysis::verdict::group;
 use crate::api::{Metric, Shadow, ShadowBudget};
@@ -13,10 +15,7 @@ use super::{NOT_COUNTED, SECONDS_PER_DAY, counts, price};
 /// Stable's requests per day, as the gateway counts them; where no metric is of the gateway, as its pods do. What is mirrored
 /// comes through the gateway.
 pub fn measured(metrics: &[Metric], histories: &BTreeMap<String, Past>) -> Option<i64> {
-    let per_day = |m: &Metric| {
-        let past = histories.get(&m.name).filter(|past| past.seconds > 0.0)?;
-        Some(past.hour.n / past.seconds * SECONDS_PER_DAY)
-    };
+    let per_day = |m: &Metric| Some(histories.get(&m.name)?.per_second()? * SECONDS_PER_DAY);
     let most = |at_gateway: bool| {
         let counting = metrics.iter().filter(|m| m.counts_requests());
         let of = counting.filter(|m| !m.observe_only && questions::gateway(m).is_some() == at_gateway);
@@ -37,36 +36,60 @@ pub fn affordable(d: &mut Draft<'_>, shadow: &Shadow) -> bool {
         d.stall("ShadowNotCounted", NOT_COUNTED);
         return false;
     }
-    let price = price(budget);
-    let planned = found.requests_per_day.map(|a_day| planned(d, shadow, a_day));
-    let sentence = sentence(shadow, budget, price, found.requests_per_day, planned);
-    let over = planned.filter(|p| p.requests() > price.requests());
-    let sentence = match over {
-        None => sentence,
-        Some(p) => format!("{sentence}; {}", what_would_do(d, p, price)),
-    };
-    let sentence = draft::cut(sentence, 600);
+    let mirrors = |percent| route::mirrors(d, percent).is_ok();
+    let Reckoned { sentence, over } =
+        reckon(shadow, budget, found.requests_per_day, evidence::warm_up(d), mirrors);
     let mut status = d.status.shadow.clone().unwrap_or_default();
     if status.forecast.as_ref() != Some(&sentence) {
-        let reason = if over.is_some() { "ShadowOverBudget" } else { "ShadowCost" };
-        d.event(over.is_some(), reason, sentence.clone());
+        let reason = if over { "ShadowOverBudget" } else { "ShadowCost" };
+        d.event(over, reason, sentence.clone());
     }
     status.limit = Some(budget.limit.to_string());
     status.forecast = Some(sentence.clone());
     d.status.shadow = Some(status);
-    if over.is_some() {
+    if over {
         d.stall("ShadowOverBudget", sentence);
     }
-    over.is_none()
+    !over
 }
 
-fn planned(d: &Draft<'_>, shadow: &Shadow, a_day: i64) -> Planned {
-    let seconds = |span: chrono::Duration| span.num_milliseconds() as f64 / 1000.0;
+/// A stage with a budget before it begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reckoned {
+    /// What it would cost; when that is too much, with what would do.
+    pub sentence: String,
+    /// It would cost more than its limit.
+    pub over: bool,
+}
+
+/// What the stage would cost. `a_day`: stable's requests per day, where they are known; `mirrors`: whether the gateways can
+/// mirror so many percent.
+pub fn reckon(
+    shadow: &Shadow,
+    budget: &ShadowBudget,
+    a_day: Option<i64>,
+    warm_up: Duration,
+    mirrors: impl Fn(i32) -> bool,
+) -> Reckoned {
+    let price = price(budget);
+    let planned = a_day.map(|a_day| planned(shadow, a_day, warm_up));
+    let sentence = sentence(shadow, budget, price, a_day, planned);
+    let over = planned.filter(|p| p.requests() > price.requests());
+    let sentence = match over {
+        None => sentence,
+        Some(p) => format!("{sentence}; {}", what_would_do(p, price, mirrors)),
+    };
+    Reckoned { sentence: draft::cut(sentence, 600), over: over.is_some() }
+}
+
+/// The stage as it is planned. `a_day`: stable's requests per day.
+pub fn planned(shadow: &Shadow, a_day: i64, warm_up: Duration) -> Planned {
+    let seconds = |span: Duration| span.num_milliseconds() as f64 / 1000.0;
     Planned {
         per_second: a_day as f64 / SECONDS_PER_DAY,
         share: f64::from(shadow.percent) / 100.0,
         seconds: seconds(shadow.duration.get()),
-        warm_up: seconds(evidence::warm_up(d)),
+        warm_up: seconds(warm_up),
         min_requests: shadow.min_requests as f64,
     }
 }
@@ -99,10 +122,10 @@ fn sentence(
 }
 
 /// What would bring it within the limit. A part is proposed only where the gateways can mirror one.
-fn what_would_do(d: &Draft<'_>, planned: Planned, price: Price) -> String {
+fn what_would_do(planned: Planned, price: Price, mirrors: impl Fn(i32) -> bool) -> String {
     let Fits { percent, seconds, min_requests } = planned.fits(price.requests());
     let mut ways = Vec::new();
-    ways.extend(percent.filter(|p| route::mirrors(d, *p).is_ok()).map(|p| format!("percent: {p}")));
+    ways.extend(percent.filter(|p| mirrors(*p)).map(|p| format!("percent: {p}")));
     ways.extend(seconds.map(|s| format!("duration: {}", span(s))));
     ways.extend(
         min_requests.filter(|n| *n < planned.min_requests as i64).map(|n| format!("minRequests: {n}")),

@@ -3,7 +3,7 @@
 mod expected;
 mod kept;
 
-pub use expected::{affordable, measured};
+pub use expected::{Reckoned, affordable, measured, planned, reckon};
 pub use kept::{begin, keep, mirror, mirror_in_force, spent};
 
 use crate::analysis::cost::Price;
@@ -19,7 +19,7 @@ fn price(of: &ShadowBudget) -> Price {
 }
 
 /// Whether a metric counts requests. One that only reports may have a selector that nobody has looked at.
-fn counts(plan: &MetricPlan) -> bool {
+pub fn counts(plan: &MetricPlan) -> bool {
     let of_requests = match plan.kind {
         Kind::Ratio | Kind::Latency | Kind::Slo => true,
         Kind::MeanHistogram
@@ -37,4 +37,5 @@ fn expected_per_second(d: &Draft<'_>, shadow: &Shadow) -> Option<f64> {
     Some(a_day as f64 / SECONDS_PER_DAY * f64::from(shadow.percent) / 100.0)
 }
 
-const NOT_COUNTED: &str = "spec.strategy.shadow.budget needs a metric that counts requests: add a ratio, a latency or an slo without observeOnly, or take the budget out";
+/// What a budget without such a metric is told.
+pub const NOT_COUNTED: &str = "spec.strategy.shadow.budget needs a metric that counts requests: add a ratio, a latency or an slo without observeOnly, or take the budget out";

@@ -22,6 +22,13 @@ pub struct Past {
     pub looks: Vec<Counts>,
 }
 
+impl Past {
+    /// Requests or scores in a second; nothing where no time is known.
+    pub fn per_second(&self) -> Option<f64> {
+        (self.seconds > 0.0).then(|| self.hour.n / self.seconds)
+    }
+}
+
 /// Reads it from the answers of this pass. An error names the query that has no data on stable and what to do.
 pub fn of(d: &Draft<'_>, found: &Evidence, metric: &Metric) -> Result<Past, (&'static str, String)> {
     read(&d.obs.answers, found, metric, |finding| accepted::accepted(d.obs, finding))

@@ -14,11 +14,12 @@ mod start;
 pub use exits::remember_exits;
 pub use history::{Before, Past, past};
 pub use judge::{Grid, Judged, candidate_endpoints, counts, judge, looks};
-pub use outlook::about;
+pub use outlook::{Detail, Foreseen, Schedule, about, forecast};
 pub use replay::{MetricFinding, Replay, ReplayError};
 pub use signals::{Signal, Silent, on_breach, signals, silence};
 pub use spans::{
     discard, foreign_begin, foreign_end, foreign_move, mirror_switched, prune, remember_pods, warm_up,
+    warm_up_of,
 };
 pub use start::{begin, metric_plans, plan_metrics, tail_ms};
 

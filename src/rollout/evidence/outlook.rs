@@ -8,15 +8,47 @@ use crate::analysis::forecast::{Outlook, Step, Traffic, When, default_detect, de
 use crate::analysis::verdict::{group, one_digit};
 use crate::analysis::{Limit, MetricPlan, MetricState};
 use crate::api::duration::in_words;
-use crate::api::{Forecast, MetricForecast};
-use crate::rollout::{Draft, draft};
+use crate::api::{Forecast, MetricForecast, ModelRolloutSpec};
+use crate::rollout::draft;
 
 use super::history::Past;
 use super::start::filled;
-use super::warm_up;
 
 /// Weights that are proposed for a last step which is too slow, in percent.
 const WEIGHTS: [i32; 4] = [5, 10, 25, 50];
+
+/// What a forecast is reckoned for.
+#[derive(Clone, Copy, Debug)]
+pub struct Schedule<'a> {
+    /// The rollout, its presets written out.
+    pub spec: &'a ModelRolloutSpec,
+    /// Length of a look.
+    pub interval: Duration,
+    /// Time that is dropped after each change of the share.
+    pub warm_up: Duration,
+    /// The scrape interval, where it is known.
+    pub scrape_ms: Option<i64>,
+}
+
+/// A forecast, and what makes it too slow.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Foreseen {
+    /// As status has it.
+    pub forecast: Forecast,
+    /// A sentence for each metric that is too slow, with what would do.
+    pub slow: Vec<String>,
+    /// What status has no room for, in the order of the forecast's metrics.
+    pub details: Vec<Detail>,
+}
+
+/// More of what can be expected of a metric.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Detail {
+    /// The candidate's requests until it is proven, to one digit.
+    pub proof_requests: Option<i64>,
+    /// A candidate as bad as `detect` is good enough by the metric's proof.
+    pub passes: bool,
+}
 
 /// One metric with what can be expected of it.
 struct Expected<'a> {
@@ -28,19 +60,17 @@ struct Expected<'a> {
 
 /// The forecast for all metrics over the canary's steps. `None` when nothing can be reckoned of any.
 pub fn forecast(
-    d: &Draft<'_>,
+    of: &Schedule<'_>,
     plans: &[(MetricPlan, MetricState)],
     histories: &BTreeMap<String, Past>,
-    interval: Duration,
-    scrape_ms: Option<i64>,
-) -> Option<Forecast> {
-    let steps = steps(d, interval);
-    let look = seconds(interval);
-    let metrics = &d.spec().analysis.metrics;
+) -> Option<Foreseen> {
+    let steps = steps(of);
+    let look = seconds(of.interval);
+    let metrics = &of.spec.analysis.metrics;
     let expect = |(plan, _): &'_ (MetricPlan, MetricState)| {
         let user = metrics.iter().find(|m| m.name == plan.name)?;
-        let past = histories.get(&plan.name).filter(|past| past.seconds > 0.0)?;
-        let traffic = Traffic { per_look: past.hour.n / past.seconds * look, hour: &past.hour };
+        let past = histories.get(&plan.name)?;
+        let traffic = Traffic { per_look: past.per_second()? * look, hour: &past.hour };
         let detect = filled(default_detect(plan.kind), user.detect.as_ref());
         Some((detect, traffic, outlook(plan, detect, traffic, &steps)?))
     };
@@ -56,26 +86,31 @@ pub fn forecast(
     let slow: Vec<String> =
         expected.iter().filter(|e| !e.plan.observe_only).filter_map(|e| too_slow(e, &steps, look)).collect();
     let mut parts: Vec<String> = expected.iter().map(|e| in_a_sentence(e, look)).collect();
-    if let Some(scrape) = scrape_ms {
-        parts.push(format!("Looks every {}, scraped every {} s", in_words(interval), scrape as f64 / 1000.0));
+    if let Some(scrape) = of.scrape_ms {
+        parts.push(format!(
+            "Looks every {}, scraped every {} s",
+            in_words(of.interval),
+            scrape as f64 / 1000.0
+        ));
     }
     let message =
         if slow.is_empty() { parts.join(". ") } else { format!("{}. {}", slow.join(". "), parts.join(". ")) };
-    Some(Forecast {
+    let forecast = Forecast {
         in_time: slow.is_empty(),
         message: draft::cut(message, 1000),
         metrics: expected.iter().map(|e| row(e, look)).collect(),
-    })
+    };
+    Some(Foreseen { forecast, slow, details: expected.iter().map(detail).collect() })
 }
 
 fn seconds(interval: Duration) -> f64 {
     interval.num_milliseconds() as f64 / 1000.0
 }
 
-fn steps(d: &Draft<'_>, interval: Duration) -> Vec<Step> {
-    let looks = |span: Duration| seconds(span) / seconds(interval).max(0.001);
-    let strategy = &d.spec().strategy;
-    let warm_up = looks(warm_up(d)).ceil() + 1.0;
+fn steps(of: &Schedule<'_>) -> Vec<Step> {
+    let looks = |span: Duration| seconds(span) / seconds(of.interval).max(0.001);
+    let strategy = &of.spec.strategy;
+    let warm_up = looks(of.warm_up).ceil() + 1.0;
     let patience = looks(strategy.deadlines.evidence.get());
     let step = |s: &crate::api::Step| Step {
         share: f64::from(s.weight) / 100.0,
@@ -91,9 +126,16 @@ fn time(looks: f64, look: f64) -> String {
     about(looks * look)
 }
 
-/// Seconds in words, to one digit.
+/// Seconds in words, to one digit of the unit in which they are read.
 pub fn about(seconds: f64) -> String {
-    in_words(Duration::seconds(i64::try_from(one_digit(seconds)).unwrap_or(i64::MAX / 1000)))
+    let rounded = |unit: u64| one_digit(seconds / unit as f64).saturating_mul(unit);
+    let found = match (rounded(1), rounded(60)) {
+        (seconds, _) if seconds < 120 => seconds,
+        (_, minutes) if minutes < 7200 => minutes,
+        _ => rounded(3600),
+    };
+    // A thousand million hours are never.
+    in_words(Duration::seconds(found.min(1_000_000_000 * 3600) as i64))
 }
 
 fn row(e: &Expected<'_>, look: f64) -> MetricForecast {
@@ -108,6 +150,11 @@ fn row(e: &Expected<'_>, look: f64) -> MetricForecast {
         detection_requests: found.map(|w| whole(one_digit(w.requests) as f64)),
         outright_looks: e.outlook.outright.map(whole),
     }
+}
+
+fn detail(e: &Expected<'_>) -> Detail {
+    let proof = e.outlook.proof.map(|w| one_digit(w.requests) as i64);
+    Detail { proof_requests: proof, passes: e.outlook.passes }
 }
 
 fn in_a_sentence(e: &Expected<'_>, look: f64) -> String {
@@ -187,4 +234,17 @@ fn too_slow(e: &Expected<'_>, steps: &[Step], look: f64) -> Option<String> {
 fn span(seconds: f64) -> String {
     let minutes = one_digit(1.2 * seconds / 60.0);
     if minutes >= 120 { format!("{}h", minutes.div_ceil(60)) } else { format!("{minutes}m") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::about;
+
+    #[test]
+    fn a_time_has_one_digit_of_its_own_unit() {
+        let said = [0.2, 41.0, 100.0, 101.0, 1960.0, 3599.0, 5400.0, 6100.0, 11_848.0, 4e5].map(about);
+        let wanted = ["1 s", "50 s", "100 s", "2 min", "40 min", "60 min", "90 min", "2 h", "4 h", "200 h"];
+        assert_eq!(said, wanted);
+        assert!(about(1e300).ends_with(" h"));
+    }
 }

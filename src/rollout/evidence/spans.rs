@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Duration, Utc};
 
-use crate::api::{ArmPods, Evidence, MarkKind, SeenPod, Slot};
+use crate::api::{ArmPods, Evidence, MarkKind, ModelRolloutSpec, SeenPod, Slot};
 use crate::rollout::{Draft, Observed, world};
 
 use super::journal;
@@ -12,8 +12,12 @@ const PODS: usize = 100;
 
 /// Time dropped after the start and after each change of the weight: `analysis.warmUp` or twice stable's p99.
 pub fn warm_up(d: &Draft<'_>) -> Duration {
-    let tail = d.status.evidence.as_ref().map_or(0, |e| e.tail_ms);
-    d.spec().analysis.warm_up.get().max(Duration::milliseconds(tail))
+    warm_up_of(d.spec(), d.status.evidence.as_ref().map_or(0, |e| e.tail_ms))
+}
+
+/// The same where `tail_ms` is [`tail_ms`](super::tail_ms).
+pub fn warm_up_of(spec: &ModelRolloutSpec, tail_ms: i64) -> Duration {
+    spec.analysis.warm_up.get().max(Duration::milliseconds(tail_ms))
 }
 
 /// Drops a time as warm-up.

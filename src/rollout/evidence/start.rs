@@ -13,7 +13,8 @@ use crate::api::{self, Evidence, MarkKind, Metric, ModelRolloutSpec};
 use crate::rollout::{Draft, cost, world};
 
 use super::history::{self, Past};
-use super::{journal, outlook, pack, refuse};
+use super::outlook::{Foreseen, Schedule};
+use super::{journal, outlook, pack, refuse, warm_up};
 
 /// The evidence of a new attempt: nothing counted, the grid starts now, before the candidate has a pod.
 pub fn begin(d: &Draft<'_>) -> Evidence {
@@ -59,7 +60,8 @@ pub fn plan_metrics(d: &mut Draft<'_>, version: &str) -> Result<(), (&'static st
     journal::note(&mut found, planned_as, asked_until(d), None);
     let scrape = found.scrape_ms;
     d.status.evidence = Some(found);
-    if let Some(forecast) = outlook::forecast(d, &planned, &histories, interval, scrape) {
+    let schedule = Schedule { spec: d.spec(), interval, warm_up: warm_up(d), scrape_ms: scrape };
+    if let Some(Foreseen { forecast, .. }) = outlook::forecast(&schedule, &planned, &histories) {
         let reason = if forecast.in_time { "Forecast" } else { "EvidenceTooSlow" };
         d.event(!forecast.in_time, reason, forecast.message.clone());
         d.status.evidence.iter_mut().for_each(|found| found.forecast = Some(forecast.clone()));

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
-use super::{BacktestArgs, BacktestError};
+use super::{ArmArgs, Of, PastError};
 use crate::analysis::Arm;
 use crate::api::{GatewayArm, Metric};
 use crate::backtest::Setup;
@@ -32,18 +32,19 @@ enum Given {
 /// What matchers let through in metrics before, by arm and matcher. An expression has no series to look it up in.
 pub type Seen = BTreeMap<(&'static str, String), BTreeSet<String>>;
 
-/// Both arms of a metric. Those with expressions come last, when others have `seen` their pods.
+/// The arms of a metric. Those with expressions come last, when others have `seen` their pods.
 pub async fn of(
-    args: &BacktestArgs,
+    args: &ArmArgs,
+    arms: &[Of<'_>],
     setup: &Setup<'_>,
     metric: &Metric,
     source: &dyn Source,
     seen: &mut Seen,
-) -> Result<[ArmMatch; 2], BacktestError> {
+) -> Result<Vec<(Arm, ArmMatch)>, PastError> {
     let from = setup.from - questions::past(metric);
-    let mut both = Vec::new();
-    for arm in [Arm::Stable, Arm::Candidate] {
-        let (label, values) = match given(args, setup, metric, arm)? {
+    let mut all: Vec<(Arm, String, Vec<String>)> = Vec::new();
+    for (arm, matchers) in arms.iter().copied() {
+        let (label, values) = match given(args, setup, metric, (arm, matchers))? {
             Given::Exactly(label, value) => (label, vec![value]),
             Given::Matching(matcher) => {
                 let key = (word(arm), matcher.to_string());
@@ -55,37 +56,46 @@ pub async fn of(
                 (matcher.label().to_owned(), found)
             }
         };
-        both.push((label, values));
+        all.push((arm, label, values));
     }
-    let [(a, stable), (b, candidate)] = <[_; 2]>::try_from(both).unwrap_or_default();
-    let name = || metric.name.clone();
-    if a != b {
-        return Err(BacktestError::Labels { metric: name(), stable: a, candidate: b });
-    }
-    let shared: Vec<String> = stable.iter().filter(|one| candidate.contains(one)).cloned().collect();
-    if !shared.is_empty() {
-        let shared = format!("{a} {}", few(&shared));
-        return Err(BacktestError::Shared { metric: name(), shared });
-    }
-    let by_pods = questions::gateway(metric).is_none() && a == questions::pod_label(metric);
-    let one = |mut values: Vec<String>, arm: Arm| match values.as_slice() {
-        _ if by_pods => Ok(ArmMatch::Pods { label: a.clone(), names: values }),
-        [_] => Ok(ArmMatch::Label { label: a.clone(), value: values.remove(0) }),
-        _ => Err(BacktestError::Several {
-            metric: metric.name.clone(),
-            arm: word(arm),
-            matcher: a.clone(),
-            found: few(&values),
-        }),
-    };
-    Ok([one(stable, Arm::Stable)?, one(candidate, Arm::Candidate)?])
+    apart(metric, &all)?;
+    all.into_iter().map(|(arm, label, values)| Ok((arm, one(metric, arm, label, values)?))).collect()
 }
 
-fn given(args: &BacktestArgs, setup: &Setup<'_>, metric: &Metric, arm: Arm) -> Result<Given, BacktestError> {
-    let matchers = match arm {
-        Arm::Stable => &args.stable,
-        Arm::Candidate => &args.candidate,
-    };
+/// No series may be in both arms.
+fn apart(metric: &Metric, all: &[(Arm, String, Vec<String>)]) -> Result<(), PastError> {
+    let [(_, a, stable), (_, b, candidate)] = all else { return Ok(()) };
+    let name = || metric.name.clone();
+    if a != b {
+        return Err(PastError::Labels { metric: name(), stable: a.clone(), candidate: b.clone() });
+    }
+    let shared: Vec<String> = stable.iter().filter(|one| candidate.contains(one)).cloned().collect();
+    if shared.is_empty() {
+        return Ok(());
+    }
+    Err(PastError::Shared { metric: name(), shared: format!("{a} {}", few(&shared)) })
+}
+
+fn one(metric: &Metric, arm: Arm, label: String, mut values: Vec<String>) -> Result<ArmMatch, PastError> {
+    let by_pods = questions::gateway(metric).is_none() && label == questions::pod_label(metric);
+    match values.as_slice() {
+        _ if by_pods => Ok(ArmMatch::Pods { label, names: values }),
+        [_] => Ok(ArmMatch::Label { label, value: values.remove(0) }),
+        _ => Err(PastError::Several {
+            metric: metric.name.clone(),
+            arm: word(arm),
+            matcher: label,
+            found: few(&values),
+        }),
+    }
+}
+
+fn given(
+    args: &ArmArgs,
+    setup: &Setup<'_>,
+    metric: &Metric,
+    (arm, matchers): Of<'_>,
+) -> Result<Given, PastError> {
     let gateway = questions::gateway(metric);
     let label = gateway.map_or(questions::pod_label(metric), |g| g.label.as_str());
     let own = matchers.iter().find(|one| one.label() == label);
@@ -98,19 +108,19 @@ fn given(args: &BacktestArgs, setup: &Setup<'_>, metric: &Metric, arm: Arm) -> R
         )),
         (None, Some(gateway)) => by_manifest(args, setup, metric, gateway, arm),
         (None, None) => {
-            Err(BacktestError::NoArm { metric: metric.name.clone(), arm: word(arm), label: label.to_owned() })
+            Err(PastError::NoArm { metric: metric.name.clone(), arm: word(arm), label: label.to_owned() })
         }
     }
 }
 
 /// As the controller has it: the user's Service, and the candidate's beside it.
 fn by_manifest(
-    args: &BacktestArgs,
+    args: &ArmArgs,
     setup: &Setup<'_>,
     metric: &Metric,
     gateway: &GatewayArm,
     arm: Arm,
-) -> Result<Given, BacktestError> {
+) -> Result<Given, PastError> {
     let service = &setup.rollout.spec.traffic.service;
     let service = match arm {
         Arm::Stable => service.clone(),
@@ -120,7 +130,7 @@ fn by_manifest(
     let namespace = args.namespace.as_deref().or(in_manifest).unwrap_or("default");
     if gateway.value.contains("$(PORT)") && args.port.is_none() {
         let (label, value) = (gateway.label.clone(), gateway.value.clone());
-        return Err(BacktestError::NoPort { metric: metric.name.clone(), label, value });
+        return Err(PastError::NoPort { metric: metric.name.clone(), arm: word(arm), label, value });
     }
     let port = args.port.map_or(String::new(), |port| port.to_string());
     let value = questions::gateway_value(gateway, namespace, &service, &port);
@@ -129,20 +139,20 @@ fn by_manifest(
 
 /// The values that a matcher let through in that time.
 async fn values(
-    args: &BacktestArgs,
+    args: &ArmArgs,
     metric: &Metric,
     arm: Arm,
     matcher: &LabelMatch,
     (from, to): (DateTime<Utc>, DateTime<Utc>),
     source: &dyn Source,
-) -> Result<Vec<String>, BacktestError> {
+) -> Result<Vec<String>, PastError> {
     let counters = questions::fields(metric).into_iter().find(|(field, _)| *field != Field::Value);
     let Some((_, selector)) = counters else {
         let (metric, matcher) = (metric.name.clone(), matcher.to_string());
-        return Err(BacktestError::Expression { metric, matcher });
+        return Err(PastError::Expression { metric, matcher });
     };
     let asked = discover::values(&selector, matcher, &args.drop_label).map_err(|error| {
-        BacktestError::Selector { metric: metric.name.clone(), selector: selector.clone(), error }
+        PastError::Selector { metric: metric.name.clone(), selector: selector.clone(), error }
     })?;
     // The last values are counted at the next whole minute.
     let query =
@@ -156,7 +166,7 @@ async fn values(
         .collect();
     if values.is_empty() {
         let (metric, arm) = (metric.name.clone(), word(arm));
-        return Err(BacktestError::NoSeries { metric, arm, query: asked, from, to });
+        return Err(PastError::NoSeries { metric, arm, query: asked, from, to });
     }
     Ok(values.into_iter().collect())
 }
