@@ -15,8 +15,8 @@ use crate::world::{RELEASE, World};
 const SESSION: &str = "x-session-id";
 
 /// Sessions are feedback here, and what they bring is whether the prediction was right. A version that is wrong more often loses
-/// by the rule; one that is as good wins by another rule, and while that is tested each session stays with one version.
-pub async fn a_worse_version_loses_its_ab_test_and_an_equal_one_wins(world: &World) -> Result<()> {
+/// by the rule; one that is right more often wins, and while that is tested each session stays with one version.
+pub async fn a_worse_version_loses_its_ab_test_and_a_better_one_wins(world: &World) -> Result<()> {
     let space = Space::new(world, "ab").await?;
     let mut rollout = manifests::rollout("ab");
     let shown = json!({"name": "right", "observeOnly": true,
@@ -34,7 +34,7 @@ pub async fn a_worse_version_loses_its_ab_test_and_an_equal_one_wins(world: &Wor
     ensure!(lost.winner == AbWinner::Stable && lost.high.starts_with('-'), "{lost:?}");
     space.note(&lost.message);
 
-    let sticky = json!({"metric": "right", "sessions": 500, "winner": "NotWorse", "margin": "0.1", "sticky": {"header": SESSION}});
+    let sticky = json!({"metric": "right", "sessions": 500, "sticky": {"header": SESSION}});
     space.edit(json!({"spec": {"strategy": {"canary": {"steps": steps(sticky)}}}})).await?;
     space.release("1.1.0").await?;
     let weighed = |rollout: &ModelRollout| {

@@ -85,7 +85,7 @@ fn together(world: Place) -> Vec<Trial> {
         coming_and_going::adoption_touches_nothing,
         evidence::the_forecast_of_a_small_canary_is_right,
         evidence::a_preset_reads_the_real_gateway,
-        ab_tests::a_worse_version_loses_its_ab_test_and_an_equal_one_wins,
+        ab_tests::a_worse_version_loses_its_ab_test_and_a_better_one_wins,
         audits::a_rollback_can_be_recomputed,
         mirror::the_mirror_stops_at_its_budget,
         degraded::both_versions_failing_together_is_no_verdict,
