@@ -134,8 +134,13 @@ impl Report {
         ));
         let rate = study.spec().analysis.false_rollback_rate;
         if study.equal() {
+            let but = if study.spec().strategy.canary.steps.iter().any(|step| step.ab_test.is_some()) {
+                " but a lost A/B test"
+            } else {
+                ""
+            };
             line(format!(
-                "\nThe candidate is as good as stable: every rollback is a false one. falseRollbackRate allows {} %.",
+                "\nThe candidate is as good as stable: every rollback{but} is a false one. falseRollbackRate allows {} %.",
                 100.0 * rate
             ));
         } else if self.too_early > 0 {
