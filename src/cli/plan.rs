@@ -12,6 +12,7 @@ use super::past::{self, ArmArgs, PastError, Read, shown, time};
 use crate::analysis::Arm;
 use crate::api::ModelRollout;
 use crate::backtest;
+use crate::measure::ErrorClass;
 use crate::preview::{self, Preview, Setup};
 
 /// Shown below `--help`.
@@ -79,11 +80,41 @@ pub enum Output {
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
     /// The manifest, or the samples.
-    #[error(transparent)]
+    #[error("{0}{hint}", hint = advice(.0))]
     Past(#[from] PastError),
     /// `--at`.
     #[error("--at {at} lies in the future: there is no traffic of it yet", at = shown(.0))]
     Future(DateTime<Utc>),
+}
+
+/// What to do, where the error does not say it.
+fn advice(error: &PastError) -> &'static str {
+    match error {
+        PastError::Source(error) => match error.class {
+            ErrorClass::Unreachable | ErrorClass::Timeout | ErrorClass::BadReply => {
+                ". --prometheus is the address at which this machine reaches it, such as http://localhost:9090 after kubectl \
+                 port-forward"
+            }
+            ErrorClass::Denied => ". --bearer-token-file names a file with its token",
+            ErrorClass::BadQuery | ErrorClass::TooLarge | ErrorClass::Partial | ErrorClass::Configuration => {
+                ""
+            }
+        },
+        PastError::NoSeries { .. } => {
+            ". Check the metric's selector, the matcher, and that stable's pods are scraped; --at looks at another hour"
+        }
+        PastError::Input(_)
+        | PastError::Unusable(_)
+        | PastError::Selector { .. }
+        | PastError::NoArm { .. }
+        | PastError::NoPort { .. }
+        | PastError::Several { .. }
+        | PastError::Expression { .. }
+        | PastError::Labels { .. }
+        | PastError::Shared { .. }
+        | PastError::TooLarge { .. }
+        | PastError::Runtime(_) => "",
+    }
 }
 
 /// Prints, and says by the exit code how it would go.

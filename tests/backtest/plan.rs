@@ -126,8 +126,12 @@ async fn what_cannot_be_told_ends_with_2_and_says_why() {
         words.iter().for_each(|word| assert!(error.contains(word), "{word:?} is not in {error}"));
     };
     let ours = manifest("");
-    says(&ours, &["--prometheus", "http://127.0.0.1:1"], &["http://127.0.0.1:1", "cannot be reached"]);
-    says(&ours, &["--stable", "pod=~\"other-.*\""], &["no series of the stable", "Asked: ", "other-.*"]);
+    says(&ours, &["--prometheus", "http://127.0.0.1:1"], &["cannot be reached", "port-forward"]);
+    says(
+        &ours,
+        &["--stable", "pod=~\"other-.*\""],
+        &["no series of the stable", "Asked: ", "other-.*", "are scraped"],
+    );
     says(&ours, &["--at", "2200-01-01T00:00:00Z"], &["--at 2200-01-01T00:00:00Z lies in the future"]);
     let shown =
         ours.replace("total: http_requests_total}}", "total: http_requests_total}, observeOnly: true}");
