@@ -18,7 +18,6 @@ mod nonsense;
 mod promotions;
 mod refusals;
 mod regressions;
-mod scale;
 mod space;
 mod world;
 
@@ -35,7 +34,7 @@ use world::World;
 const TOGETHER: usize = 4;
 
 fn main() -> ExitCode {
-    lab::suite::main(|| [together(None), alone(None), measured(None)].into_iter().flatten().collect(), run)
+    lab::suite::main(|| together(None).into_iter().chain(alone(None)).collect(), run)
 }
 
 fn run() -> Result<ExitCode> {
@@ -54,8 +53,7 @@ fn run() -> Result<ExitCode> {
     let first = libtest_mimic::run(&arguments, together(with()));
     arguments.test_threads = Some(1);
     let second = libtest_mimic::run(&arguments, alone(with()));
-    let third = libtest_mimic::run(&arguments, measured(with()));
-    let failed = first.has_failed() || second.has_failed() || third.has_failed();
+    let failed = first.has_failed() || second.has_failed();
     if failed {
         world.print_log();
         world.failures.print("the tests of rollouts on the lab");
@@ -159,10 +157,4 @@ fn alone(world: Place) -> Vec<Trial> {
         // Last: it deletes the policies that the tests before it depend on.
         fits::bad_input::things_taken_and_turned_at_rest,
     ]
-}
-
-/// What is measured when asked for, and takes too long for every day: `make scale`.
-fn measured(world: Place) -> Vec<Trial> {
-    let asked = std::env::var_os("MEASURE").is_some();
-    if asked { trials![world; scale::a_hundred_rollouts_in_mid_canary] } else { Vec::new() }
 }

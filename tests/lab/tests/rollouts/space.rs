@@ -158,13 +158,8 @@ impl<'a> Space<'a> {
 
     /// Merges a change into the rollout.
     pub async fn edit(&self, change: Value) -> Result<()> {
-        self.edit_of("digits", change).await
-    }
-
-    /// The same for a rollout of another name.
-    pub async fn edit_of(&self, name: &str, change: Value) -> Result<()> {
         let params = PatchParams { field_manager: Some("team".to_owned()), ..PatchParams::default() };
-        self.rollouts().patch(name, &params, &Patch::Merge(change)).await?;
+        self.rollouts().patch("digits", &params, &Patch::Merge(change)).await?;
         Ok(())
     }
 
