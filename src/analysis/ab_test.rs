@@ -97,7 +97,13 @@ pub fn difference(plan: &MetricPlan, of: &Sessions, confidence: f64) -> Result<D
     let (b, c) = (stable.mean(), candidate.mean());
     let effect = c - b;
     let (below, above) = if is_share(plan) {
-        let ((b_low, b_high), (c_low, c_high)) = (wilson(stable, z)?, wilson(candidate, z)?);
+        if [stable, candidate].iter().any(|arm| arm.sum < 0.0 || arm.sum > arm.n) {
+            return Err(
+                "more events than sessions were counted: each session must count once, and bring 0 or 1",
+            );
+        }
+        let ((b_low, b_high), (c_low, c_high)) =
+            (wilson(stable.sum, stable.n, z), wilson(candidate.sum, candidate.n, z));
         ((c - c_low).hypot(b_high - b), (c_high - c).hypot(b - b_low))
     } else {
         let half = z * (variance(stable)? / stable.n + variance(candidate)? / candidate.n).sqrt();
@@ -121,16 +127,15 @@ fn is_share(plan: &MetricPlan) -> bool {
     matches!(plan.kind, Kind::Ratio | Kind::MeanPassFail)
 }
 
-/// Wilson's score interval of a share.
-fn wilson(arm: Moments, z: f64) -> Result<(f64, f64), &'static str> {
-    if arm.sum < 0.0 || arm.sum > arm.n {
-        return Err("more events than sessions were counted: each session must count once, and bring 0 or 1");
-    }
-    let (n, p) = (arm.n, arm.mean());
+/// Wilson's score interval of the share of `hits` in `n`, at so many standard deviations.
+pub fn wilson(hits: f64, n: f64, z: f64) -> (f64, f64) {
+    let p = hits / n;
     let centre = p + z * z / (2.0 * n);
     let half = z * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt();
     let scale = 1.0 + z * z / n;
-    Ok((((centre - half) / scale).max(0.0), ((centre + half) / scale).min(1.0)))
+    // Without a hit it begins at 0 exactly, which rounding would miss.
+    let low = if hits == 0.0 { 0.0 } else { ((centre - half) / scale).max(0.0) };
+    (low, ((centre + half) / scale).min(1.0))
 }
 
 fn variance(arm: Moments) -> Result<f64, &'static str> {

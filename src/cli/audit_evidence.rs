@@ -1,16 +1,17 @@
 //! `understudy audit-evidence`: the evidence of an attempt once more, from what Prometheus holds.
 
 use std::fmt::Write as _;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use clap::{ArgGroup, Args, ValueEnum};
+use clap::{ArgGroup, Args};
 use kube::Api;
 use serde_json::{Value, json};
 
+use super::answer::{self, Output};
 use super::{config, input};
 use crate::analysis::MetricState;
 use crate::api::{Evidence, ModelRollout};
@@ -35,11 +36,6 @@ It ends with 0 when status says what the samples give, with 1 when it does not, 
 /// How long one query may take, and how large its answer may be.
 const LIMITS: Limits = Limits { deadline: Duration::from_secs(30), bytes: 64 << 20 };
 
-/// Numbers in status that the samples do not give.
-const DIFFERS: u8 = 1;
-/// It cannot be told.
-const UNKNOWN: u8 = 2;
-
 /// Arguments of `understudy audit-evidence`.
 #[derive(Args, Debug)]
 #[command(group = ArgGroup::new("which").required(true).args(["rollout", "file"]))]
@@ -59,15 +55,6 @@ pub struct AuditArgs {
     /// Form of the output.
     #[arg(long, short, value_enum, default_value_t = Output::Text)]
     pub output: Output,
-}
-
-/// Form of the output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Output {
-    /// For people.
-    Text,
-    /// For programs.
-    Json,
 }
 
 /// Why nothing can be told.
@@ -104,21 +91,13 @@ pub fn main(args: &AuditArgs) -> ExitCode {
         Ok(runtime) => runtime.block_on(audit(args)),
         Err(error) => Err(AuditError::Rollout(format!("no runtime: {error}"))),
     };
-    match found {
-        Ok(audit) => {
-            let text = match args.output {
-                Output::Text => audit.text(),
-                Output::Json => format!("{:#}\n", audit.json()),
-            };
-            // A reader that has gone away is no failure.
-            let _ = std::io::stdout().write_all(text.as_bytes());
-            if audit.equal() { ExitCode::SUCCESS } else { ExitCode::from(DIFFERS) }
-        }
-        Err(error) => {
-            eprintln!("understudy: {error}");
-            ExitCode::from(UNKNOWN)
-        }
-    }
+    answer::end(found.map(|audit| {
+        let text = match args.output {
+            Output::Text => audit.text(),
+            Output::Json => format!("{:#}\n", audit.json()),
+        };
+        (text, audit.equal())
+    }))
 }
 
 async fn audit(args: &AuditArgs) -> Result<Audit, AuditError> {

@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand.
 
+pub mod answer;
 pub mod audit_evidence;
 pub mod backtest;
 pub mod config;

@@ -1,13 +1,13 @@
 //! `understudy plan`: what a rollout can find out at today's traffic, before anything is moved.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use chrono::{DateTime, Duration, Utc};
-use clap::{Args, ValueEnum};
+use clap::Args;
 
+use super::answer::{self, Output};
 use super::past::{self, ArmArgs, PastError, Read, shown, time};
 use crate::analysis::Arm;
 use crate::api::ModelRollout;
@@ -42,11 +42,6 @@ Too slow? Raise a weight, give deadlines.evidence more time, or accept a wider p
 It ends with 0 when everything comes in time, with 1 when it is too slow or the operator would not begin, and with 2 when that
 cannot be told.";
 
-/// Too slow, or not begun.
-const NOT_SO: u8 = 1;
-/// It cannot be told.
-const UNKNOWN: u8 = 2;
-
 /// Arguments of `understudy plan`.
 #[derive(Args, Debug)]
 pub struct PlanArgs {
@@ -65,15 +60,6 @@ pub struct PlanArgs {
     /// Form of the output.
     #[arg(long, short, value_enum, default_value_t = Output::Text)]
     pub output: Output,
-}
-
-/// Form of the output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Output {
-    /// Tables and sentences.
-    Text,
-    /// One object.
-    Json,
 }
 
 /// Why nothing can be told.
@@ -119,17 +105,7 @@ fn advice(error: &PastError) -> &'static str {
 
 /// Prints, and says by the exit code how it would go.
 pub fn main(args: &PlanArgs) -> ExitCode {
-    match run(args) {
-        Ok((text, in_time)) => {
-            // A reader that has gone away is no failure.
-            let _ = std::io::stdout().write_all(text.as_bytes());
-            if in_time { ExitCode::SUCCESS } else { ExitCode::from(NOT_SO) }
-        }
-        Err(error) => {
-            eprintln!("understudy: {error}");
-            ExitCode::from(UNKNOWN)
-        }
-    }
+    answer::end(run(args))
 }
 
 /// The output, and whether everything comes in time.
@@ -143,8 +119,8 @@ pub fn run(args: &PlanArgs) -> Result<(String, bool), PlanError> {
     if at > now + Duration::minutes(1) {
         return Err(PlanError::Future(at));
     }
-    let read = read(args, &rollout, at)?;
     let history = backtest::Setup { rollout: &rollout, from: at, to: at, weight: None };
+    let read = past::read(&args.arms, &[(Arm::Stable, args.arms.stable.as_slice())], &history)?;
     let of = |m: &crate::api::Metric| {
         (m.name.clone(), backtest::past(&history, &read.history, &BTreeMap::new(), m))
     };
@@ -157,11 +133,6 @@ pub fn run(args: &PlanArgs) -> Result<(String, bool), PlanError> {
         Output::Json => format!("{:#}\n", preview::json(&setup, &found, &notes)),
     };
     Ok((text, found.in_time()))
-}
-
-fn read(args: &PlanArgs, rollout: &ModelRollout, at: DateTime<Utc>) -> Result<Read, PastError> {
-    let setup = backtest::Setup { rollout, from: at, to: at, weight: None };
-    past::read(&args.arms, &[(Arm::Stable, args.arms.stable.as_slice())], &setup)
 }
 
 fn notes(read: &Read, rollout: &ModelRollout, at: DateTime<Utc>) -> Vec<String> {

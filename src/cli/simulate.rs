@@ -6,8 +6,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
+use super::answer::Output;
 use super::input::{self, InputError};
 use crate::synthetic::{self, Arm, ArmError, ArmSettings, BUCKETS, Report, Run, Study, StudyError, Traffic};
 
@@ -71,15 +72,6 @@ pub struct SimulateArgs {
     /// How the result is printed.
     #[arg(short, long, default_value = "text")]
     pub output: Output,
-}
-
-/// How the result is printed.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum Output {
-    /// For people.
-    Text,
-    /// One object.
-    Json,
 }
 
 /// Why nothing could be simulated.

@@ -7,6 +7,7 @@ use chrono::Duration;
 use serde_json::{Value, json};
 
 use crate::analysis::Stage;
+use crate::analysis::ab_test::wilson;
 use crate::analysis::verdict::group;
 use crate::api::duration::in_words;
 
@@ -255,12 +256,7 @@ fn decider(end: &End) -> String {
 
 /// Wilson's 95 % interval of a share.
 pub fn share_interval(hits: usize, of: usize) -> (f64, f64) {
-    let (n, z) = (of.max(1) as f64, 1.96);
-    let p = hits as f64 / n;
-    let middle = p + z * z / (2.0 * n);
-    let half = z * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt();
-    let low = if hits == 0 { 0.0 } else { ((middle - half) / (1.0 + z * z / n)).max(0.0) };
-    (low, ((middle + half) / (1.0 + z * z / n)).min(1.0))
+    wilson(hits as f64, of.max(1) as f64, 1.96)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 mod standing;
 
 use crate::analysis::ab_test::Sessions;
+use crate::analysis::{MetricPlan, MetricState};
 use crate::api::{AbTest, AbTestResult, AbTestStatus, AbWinner};
 use crate::rollout::Draft;
 use crate::rollout::evidence::{self, Judged};
@@ -41,7 +42,7 @@ pub fn count(d: &mut Draft<'_>, index: i32, judged: &Judged) {
     if result(d).is_some() {
         return;
     }
-    let Some((plan, state)) = judged.states.iter().find(|(plan, _)| plan.name == test.metric) else { return };
+    let Some((_, state)) = compared(judged, &test) else { return };
     match state.sessions {
         Some(sessions) => {
             let (stable, candidate) = (sessions.stable.n as i64, sessions.candidate.n as i64);
@@ -50,9 +51,13 @@ pub fn count(d: &mut Draft<'_>, index: i32, judged: &Judged) {
             d.status.ab_test = Some(status);
         }
         // The test came into the spec while the step was under way.
-        None if Sessions::of(plan).is_some() => begin(d, index),
-        None => {}
+        None => begin(d, index),
     }
+}
+
+/// The metric that the test compares, where it is one whose sessions can be compared.
+fn compared<'a>(judged: &'a Judged, test: &AbTest) -> Option<&'a (MetricPlan, MetricState)> {
+    judged.states.iter().find(|(plan, _)| plan.name == test.metric && Sessions::of(plan).is_some())
 }
 
 /// What the test means for the step. `over`: the step's hold is.
@@ -64,8 +69,7 @@ pub fn turn(d: &mut Draft<'_>, index: i32, over: bool, judged: &Judged) -> Turn 
     if !over {
         return Turn::Waits;
     }
-    let state = judged.states.iter().find(|(plan, _)| plan.name == test.metric);
-    let Some((plan, state)) = state.filter(|(plan, _)| Sessions::of(plan).is_some()) else {
+    let Some((plan, state)) = compared(judged, &test) else {
         d.hold("ABTestMetricMissing", missing(&test.metric));
         return Turn::Waits;
     };

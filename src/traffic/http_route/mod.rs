@@ -95,6 +95,9 @@ pub enum Sessions {
 /// How a route's rules for sessions stand to those of a split. A rule that is not divided, such as one that was added
 /// meanwhile, needs none before it is.
 pub fn sessions(route: &Value, names: &Names, split: &Split<'_>, originals: &Originals) -> Sessions {
+    if split.sticky.is_none() && sticky::ours(route, names).is_empty() {
+        return Sessions::AsWanted;
+    }
     let base = sticky::without(route, names);
     let (mut live, mut known) = (Vec::new(), 0);
     for (index, (rule, stored)) in rules(&base).iter().zip(originals.by_rule(&base, names)).enumerate() {
