@@ -202,9 +202,17 @@ pub fn sentence(plan: &MetricPlan, verdict: &MetricVerdict) -> String {
         return super::value::sentence(plan, verdict);
     }
     let bar = |log: f64| if log.is_finite() { odds(log) } else { "no bar (reports only)".into() };
+    // A breach is read far from here, in an Event or a history; other verdicts stand beside their numbers, each in a small status.
+    let (worse, within) = match &verdict.outcome {
+        Outcome::Breach(_) => {
+            (format!("Evidence that {} is worse than", plan.version), "Evidence that it is within")
+        }
+        Outcome::Pass | Outcome::Inconclusive { .. } | Outcome::Unavailable(_) | Outcome::WarmUp => {
+            ("Worse than".to_owned(), "Within")
+        }
+    };
     let mut text = format!(
-        "Evidence that {} is worse than {}: {}, rollback at {}. Evidence that it is within {}: {}, promote at {}.",
-        plan.version,
+        "{worse} {}: {}, rollback at {}. {within} {}: {}, promote at {}.",
         bound_text(plan, plan.worse),
         odds(verdict.log_bad),
         bar(verdict.bar_bad),

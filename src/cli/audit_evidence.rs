@@ -122,7 +122,7 @@ async fn audit(args: &AuditArgs) -> Result<Audit, AuditError> {
 /// The present attempt, else the last one.
 fn evidence(rollout: &ModelRollout) -> Option<(String, Evidence)> {
     let status = rollout.status.as_ref()?;
-    let present = status.evidence.clone().filter(|e| !e.metrics.is_empty());
+    let present = status.evidence.clone().filter(|e| !e.tests.metrics.is_empty());
     let named = |e| (status.candidate.as_ref().map(|c| c.version.clone()).unwrap_or_default(), e);
     present.map(named).or_else(|| status.last_evidence.clone().map(|last| (last.version, last.evidence)))
 }

@@ -184,16 +184,16 @@ impl<'a> Draft<'a> {
             (None, None) => (self.spec().version.clone(), String::new(), String::new()),
         };
         let attempt = self.status.candidate.as_ref().map_or(0, |c| c.attempt);
-        let short: String = plan.trim_start_matches("sha256:").chars().take(12).collect();
+        let short = abbreviated(plan.trim_start_matches("sha256:"));
         let number = self.status.history.last().and_then(|h| h.id.rsplit_once('#'));
         let number = number.and_then(|(_, n)| n.parse::<u64>().ok()).unwrap_or(0) + 1;
         self.status.history.push(HistoryEntry {
-            id: format!("{short}/{attempt}/{from}>{to}#{number}"),
+            id: format!("{short}/{attempt}#{number}"),
             at: self.obs.now,
             from,
             to: to.to_owned(),
             version: version.clone(),
-            bundle_digest: digest,
+            bundle_digest: abbreviated(&digest),
             reason: reason.to_owned(),
             message: message.clone(),
         });
@@ -204,6 +204,16 @@ impl<'a> Draft<'a> {
         self.event(warning, reason, format!("{version}: {message}"));
     }
 
+    /// Tests that cannot be read stay as they were written: they may be those of a newer operator.
+    fn leave_unreadable(&mut self) {
+        let before = self.obs.rollout.status.as_ref().and_then(|status| status.evidence.as_ref());
+        if let (Some(before), Some(now)) = (before, &mut self.status.evidence)
+            && now.tests.unreadable()
+        {
+            now.tests = before.tests.clone();
+        }
+    }
+
     /// The finished plan.
     pub fn finish(mut self) -> Plan {
         self.waits.dedup();
@@ -211,6 +221,7 @@ impl<'a> Draft<'a> {
         self.actions.sort_by_key(|a| matches!(a, Action::RecordOutcome { .. }));
         self.status.waiting_for = (!self.waits.is_empty()).then(|| cut(self.waits.join("; "), 1024));
         self.status.observed_generation = self.obs.rollout.metadata.generation;
+        self.leave_unreadable();
         Plan {
             status: self.status,
             actions: self.actions,
@@ -219,6 +230,12 @@ impl<'a> Draft<'a> {
             urgent: self.urgent,
         }
     }
+}
+
+/// A digest with its first twelve hexadecimal digits: enough to tell bundles apart, and twenty of them fit into a status.
+fn abbreviated(digest: &str) -> String {
+    let from = digest.find(':').map_or(0, |at| at + 1);
+    digest.chars().take(from + 12).collect()
 }
 
 /// A text cut to so many characters.

@@ -170,7 +170,7 @@ pub fn stretch(obs: &Observed, found: &Evidence, to: DateTime<Utc>) -> Vec<Quest
         let from = oldest(evidence::cursor(state).unwrap_or(found.t_k), to, lookback);
         evidence::asked(obs, state).map(|metric| both_arms(obs, found, &metric, from, to)).unwrap_or_default()
     };
-    found.metrics.iter().flat_map(ask).collect()
+    found.tests.metrics.iter().flat_map(ask).collect()
 }
 
 /// From when on samples are asked for that close the looks from `at` to `to`.
@@ -180,17 +180,17 @@ pub fn oldest(at: DateTime<Utc>, to: DateTime<Utc>, lookback: Duration) -> DateT
 
 /// Before any traffic moves: every query on the stable arm, over the hour before the attempt; and the candidate's pods.
 fn preflight(obs: &Observed, found: &Evidence) -> Vec<Question> {
-    let pace = if found.metrics.is_empty() { Duration::seconds(1) } else { scraped_yet(found) };
+    let pace = if found.tests.metrics.is_empty() { Duration::seconds(1) } else { scraped_yet(found) };
     let due = found.asked_at.is_none_or(|asked| obs.now >= asked + pace);
     let slot = world::candidate_slot(obs.rollout.status.as_ref().unwrap_or(&Default::default()));
     let started = obs.pods_of(slot).any(|p| p.ready);
-    let all_there = !found.metrics.is_empty() && found.candidate_scraped;
-    if !due || all_there || (!found.metrics.is_empty() && !started) {
+    let all_there = !found.tests.metrics.is_empty() && found.candidate_scraped;
+    if !due || all_there || (!found.tests.metrics.is_empty() && !started) {
         return Vec::new();
     }
     let to = obs.now - scrape(found).min(Duration::seconds(1));
     let metrics = &obs.rollout.spec.analysis.metrics;
-    if found.metrics.is_empty() {
+    if found.tests.metrics.is_empty() {
         return metrics.iter().flat_map(|metric| past_of(obs, found, metric, to)).collect();
     }
     // An expression may have no value before there is traffic.
@@ -343,8 +343,8 @@ fn matcher(obs: &Observed, found: &Evidence, metric: &Metric, arm: Arm) -> ArmMa
     }
     let label = pod_label(metric).to_owned();
     let pods = match arm {
-        Arm::Stable => &found.pods.stable,
-        Arm::Candidate => &found.pods.candidate,
+        Arm::Stable => &found.tests.pods.stable,
+        Arm::Candidate => &found.tests.pods.candidate,
     };
     ArmMatch::Pods { label, names: pods.iter().map(|p| p.name.clone()).collect() }
 }

@@ -45,6 +45,7 @@ pub fn perform(world: &mut World, command: &Command) {
         | Command::Accept(_) => guard::perform(world, command),
         Command::Prometheus(mood) => world.prometheus.mood = *mood,
         Command::Watch(kind) => watch(world, kind.as_deref()),
+        Command::Evidence(text) => evidence(world, text),
         Command::Template(change) => template(world, change),
         Command::Decision(action, version, old, who) => decide(world, *action, version.as_deref(), *old, who),
         Command::VersionDelete(v) => version_delete(world, v),
@@ -167,6 +168,15 @@ fn spec(world: &mut World, path: &str, value: &Value) {
     if new.spec != found.spec {
         new.metadata.generation = new.metadata.generation.map(|g| g + 1);
         world.put_rollout(new);
+    }
+}
+
+fn evidence(world: &mut World, text: &str) {
+    let Some(found) = world.objects.rollouts.get(NAME) else { return };
+    let mut json = json_of(found.as_ref());
+    if json["status"]["evidence"].is_object() {
+        json["status"]["evidence"]["tests"] = text.into();
+        world.put_rollout(typed(json));
     }
 }
 

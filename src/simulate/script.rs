@@ -63,6 +63,8 @@ pub enum Command {
     Prometheus(Mood),
     /// The operator's watch of this kind fails, or none does.
     Watch(Option<String>),
+    /// `evidence TEXT`: somebody writes this over the tests in status.
+    Evidence(String),
     /// `template cpu=2`: Git changes the origin's template.
     Template(String),
     /// `decision ACTION [version V] [plan old] by WHO`.
@@ -232,6 +234,7 @@ fn command(words: &[&str], text: &str) -> Result<Command, String> {
         ["watch", "fails", kind] => Command::Watch(Some(own(kind))),
         ["watch", "well"] => Command::Watch(None),
         ["prometheus", word] => Command::Prometheus(mood(word)?),
+        ["evidence", text] => Command::Evidence(own(text)),
         ["template", change] => Command::Template(own(change)),
         ["kill", "operator", "for", span] => Command::Kill(seconds(span)?),
         ["crash", "operator", "for", span] => Command::Crash(seconds(span)?),

@@ -64,18 +64,14 @@ pub struct Evidence {
     pub interval_ms: i64,
     /// The last look: end of the last interval that has been judged.
     pub t_k: DateTime<Utc>,
+    /// The tests with all that is needed to go on with them, or to recompute them: JSON, gzip, base64, to be read with
+    /// `base64 -d | gunzip`. What a person wants to know of them stands in `status.analysis`.
+    #[serde(with = "super::packed", default = "super::packed::missing")]
+    #[schemars(schema_with = "super::packed::schema")]
+    pub tests: Tests,
     /// The last interval with fresh samples of both arms ended here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fresh_at: Option<DateTime<Utc>>,
-    /// Times whose intervals are dropped: warm-ups, changes of the weight, foreign edits.
-    #[serde(default)]
-    pub discarded: Vec<Discarded>,
-    /// Pods of the two arms since the attempt began.
-    #[serde(default)]
-    pub pods: ArmPods,
-    /// Test states by metric.
-    #[serde(default)]
-    pub metrics: Vec<MetricEvidence>,
     /// The scrape interval in milliseconds, as measured from the samples.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scrape_ms: Option<i64>,
@@ -94,13 +90,35 @@ pub struct Evidence {
     /// What today's traffic can show, as reckoned before any of it moved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forecast: Option<Forecast>,
+    /// Port of the Service, where a metric's gateway label has one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub port: String,
+}
+
+/// The tests of an attempt, and what they rest on beside the samples. As one text in status: they are for programs, and
+/// take a fifth of the room.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+pub struct Tests {
+    /// What is asked for, limits, logarithms and sums, by metric.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub metrics: Vec<MetricEvidence>,
+    /// Times whose intervals are dropped: warm-ups, changes of the weight, foreign edits.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub discarded: Vec<Discarded>,
+    /// Pods of the two arms since the attempt began.
+    #[serde(default)]
+    pub pods: ArmPods,
     /// What moved the tests beside the samples, in order: with it and the raw samples the state can be recomputed
     /// (`understudy audit-evidence`). At most 100; an attempt with more of them cannot be audited.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub marks: Vec<Mark>,
-    /// Port of the Service, where a metric's gateway label has one.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub port: String,
+}
+
+impl Tests {
+    /// They stand for a text that nobody here can read: of another operator, or of somebody's hand.
+    pub fn unreadable(&self) -> bool {
+        super::packed::is_unreadable(self)
+    }
 }
 
 /// The tests of an attempt that has ended.
@@ -236,20 +254,16 @@ pub struct SeenPod {
 }
 
 /// Test state of one metric.
-#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq)]
-#[serde(rename_all = "camelCase")]
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
 pub struct MetricEvidence {
     /// Name of the metric.
     pub name: String,
     /// What is asked for and how the arms are told apart, as fixed at the start of the attempt: what the spec says of the
     /// metric later counts for the next attempt. Its limits are in the plan.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
-    #[schemars(schema_with = "crate::api::schema::any_object")]
     pub asked: Map<String, Value>,
     /// Limits, shares of alpha and horizons as fixed at the start of the attempt.
-    #[schemars(schema_with = "crate::api::schema::any_object")]
     pub plan: Map<String, Value>,
     /// Logarithms and sums of the tests.
-    #[schemars(schema_with = "crate::api::schema::any_object")]
     pub state: Map<String, Value>,
 }

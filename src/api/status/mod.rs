@@ -2,6 +2,7 @@
 
 mod ab_test;
 mod evidence;
+mod packed;
 mod record;
 mod shadow;
 mod slot;

@@ -89,7 +89,7 @@ pub struct HistoryEntry {
     pub to: String,
     /// The version that it is about.
     pub version: String,
-    /// Digest of that version's bundle.
+    /// Digest of that version's bundle, its first twelve hexadecimal digits.
     #[serde(default)]
     pub bundle_digest: String,
     /// Reason in CamelCase.

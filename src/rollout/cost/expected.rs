@@ -27,12 +27,12 @@ pub fn measured(metrics: &[Metric], histories: &BTreeMap<String, Past>) -> Optio
 /// Whether the stage is within its budget, as far as can be reckoned. What it would cost is said once, and again when the spec
 /// has changed it; more than the limit is not begun.
 pub fn affordable(d: &mut Draft<'_>, shadow: &Shadow) -> bool {
-    let Some(found) = d.status.evidence.clone().filter(|e| !e.metrics.is_empty()) else { return true };
+    let Some(found) = d.status.evidence.clone().filter(|e| !e.tests.metrics.is_empty()) else { return true };
     let Some(budget) = &shadow.budget else {
         d.status.shadow = None;
         return true;
     };
-    if !found.metrics.iter().filter_map(evidence::unpack).any(|(plan, _)| counts(&plan)) {
+    if !found.tests.metrics.iter().filter_map(evidence::unpack).any(|(plan, _)| counts(&plan)) {
         d.stall("ShadowNotCounted", NOT_COUNTED);
         return false;
     }

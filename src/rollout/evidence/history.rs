@@ -42,7 +42,7 @@ pub fn read(
     accepted: impl Fn(&str) -> bool,
 ) -> Result<Past, (&'static str, String)> {
     let started: BTreeMap<String, DateTime<Utc>> =
-        found.pods.stable.iter().filter_map(|p| p.started.map(|t| (p.name.clone(), t))).collect();
+        found.tests.pods.stable.iter().filter_map(|p| p.started.map(|t| (p.name.clone(), t))).collect();
     let before = Before {
         t0: found.t0,
         interval: Duration::milliseconds(found.interval_ms),

@@ -16,11 +16,11 @@ pub const MARKS: usize = 100;
 pub fn note(e: &mut Evidence, what: MarkKind, at: DateTime<Utc>, to: Option<DateTime<Utc>>) {
     let mark = Mark { what, after: e.t_k, at, to };
     apply(e, &mark);
-    match e.marks.last_mut().filter(|last| continues(last, &mark)) {
+    match e.tests.marks.last_mut().filter(|last| continues(last, &mark)) {
         Some(last) => last.to = last.to.max(mark.to),
-        None => e.marks.push(mark),
+        None => e.tests.marks.push(mark),
     }
-    e.marks.truncate(MARKS);
+    e.tests.marks.truncate(MARKS);
 }
 
 /// A warm-up that began within the one before it, between the same looks.
@@ -37,7 +37,11 @@ pub fn apply(e: &mut Evidence, mark: &Mark) {
             mirror_on(e, mark.at);
             states(e, |plan, state| state.enter(plan, Stage::Canary));
         }
-        MarkKind::Watch => states(e, |plan, state| state.enter(plan, Stage::Watch)),
+        MarkKind::Watch => {
+            // It was about the canary.
+            e.forecast = None;
+            states(e, |plan, state| state.enter(plan, Stage::Watch));
+        }
         MarkKind::WatchAgain => states(e, |plan, state| {
             state.enter(plan, Stage::Canary).enter(plan, Stage::Watch).begin_step(mark.at)
         }),
@@ -46,20 +50,20 @@ pub fn apply(e: &mut Evidence, mark: &Mark) {
         MarkKind::WarmUp => warm_up(e, mark.at, mark.to),
         MarkKind::ForeignBegins => {
             let from = mark.at - Duration::milliseconds(e.interval_ms);
-            e.discarded.push(Discarded { from, to: None, foreign: true, mirror_off: false });
+            e.tests.discarded.push(Discarded { from, to: None, foreign: true, mirror_off: false });
         }
         MarkKind::ForeignEnds => {
-            e.discarded.iter_mut().filter(|s| is_open(s)).for_each(|s| s.to = Some(mark.at));
+            e.tests.discarded.iter_mut().filter(|s| is_open(s)).for_each(|s| s.to = Some(mark.at));
         }
         MarkKind::MirrorOff => {
-            e.discarded.push(Discarded { from: mark.at, to: None, foreign: true, mirror_off: true });
+            e.tests.discarded.push(Discarded { from: mark.at, to: None, foreign: true, mirror_off: true });
         }
         MarkKind::MirrorOn => mirror_on(e, mark.at),
     }
 }
 
 fn mirror_on(e: &mut Evidence, at: DateTime<Utc>) {
-    e.discarded.iter_mut().filter(|s| s.mirror_off && s.to.is_none()).for_each(|s| s.to = Some(at));
+    e.tests.discarded.iter_mut().filter(|s| s.mirror_off && s.to.is_none()).for_each(|s| s.to = Some(at));
 }
 
 /// Somebody else's edit that has not gone.
@@ -69,14 +73,14 @@ pub fn is_open(span: &Discarded) -> bool {
 
 fn warm_up(e: &mut Evidence, from: DateTime<Utc>, to: Option<DateTime<Utc>>) {
     let overlaps = |s: &&mut Discarded| !s.foreign && s.from <= from && s.to.is_some_and(|t| t >= from);
-    match e.discarded.iter_mut().find(overlaps) {
+    match e.tests.discarded.iter_mut().find(overlaps) {
         Some(open) => open.to = open.to.max(to),
-        None => e.discarded.push(Discarded { from, to, foreign: false, mirror_off: false }),
+        None => e.tests.discarded.push(Discarded { from, to, foreign: false, mirror_off: false }),
     }
 }
 
 fn states(e: &mut Evidence, change: impl Fn(&MetricPlan, &MetricState) -> MetricState) {
-    for metric in &mut e.metrics {
+    for metric in &mut e.tests.metrics {
         if let Some((plan, state)) = unpack(metric) {
             *metric = moved(metric, &change(&plan, &state));
         }

@@ -87,8 +87,8 @@ pub fn judge(d: &mut Draft<'_>, stage: Stage) -> Judged {
     }
     let unpacked = entered(&mut found, stage, d.now());
     let mut out = Judged::default();
-    let mut metrics = Vec::with_capacity(found.metrics.len());
-    for (metric, unpacked) in found.metrics.clone().iter().zip(unpacked) {
+    let mut metrics = Vec::with_capacity(found.tests.metrics.len());
+    for (metric, unpacked) in found.tests.metrics.clone().iter().zip(unpacked) {
         let Some((plan, state)) = unpacked else {
             out.missing = Some((
                 "EvidenceUnreadable".into(),
@@ -122,7 +122,7 @@ pub fn judge(d: &mut Draft<'_>, stage: Stage) -> Judged {
         out.verdicts.push(verdict);
         out.states.push((plan, state));
     }
-    found.metrics = metrics;
+    found.tests.metrics = metrics;
     // A metric that only reports keeps nobody waiting either.
     let deciding = out.states.iter().filter(|(p, _)| !p.observe_only);
     if let Some(t_k) = deciding.map(|(_, s)| s.cursor.at).min() {
@@ -130,7 +130,10 @@ pub fn judge(d: &mut Draft<'_>, stage: Stage) -> Judged {
         found.t_k = t_k.max(found.t_k);
     }
     prune(&mut found);
-    d.wake_at(questions::next_look(&found));
+    // Tests that cannot be read ask nothing, so that no look would ever be the last one.
+    if !out.states.is_empty() {
+        d.wake_at(questions::next_look(&found));
+    }
     d.status.evidence = Some(found);
     if asked {
         d.status.analysis =
@@ -142,7 +145,7 @@ pub fn judge(d: &mut Draft<'_>, stage: Stage) -> Judged {
 
 /// The plan and state of each metric, with new ledgers where the stage is another one than at the last look.
 fn entered(found: &mut Evidence, stage: Stage, now: DateTime<Utc>) -> Vec<Option<(MetricPlan, MetricState)>> {
-    let all = |found: &Evidence| found.metrics.iter().map(unpack).collect::<Vec<_>>();
+    let all = |found: &Evidence| found.tests.metrics.iter().map(unpack).collect::<Vec<_>>();
     let unpacked = all(found);
     let what = match stage {
         // The first stage of all: the states begin there.
@@ -186,13 +189,15 @@ pub(super) fn read(
     let interval = Duration::milliseconds(found.interval_ms);
     let scrape = questions::scrape(found);
     let started: BTreeMap<String, DateTime<Utc>> = found
+        .tests
         .pods
         .stable
         .iter()
-        .chain(&found.pods.candidate)
+        .chain(&found.tests.pods.candidate)
         .filter_map(|p| p.started.map(|t| (p.name.clone(), t)))
         .collect();
     let spans: Vec<Span> = found
+        .tests
         .discarded
         .iter()
         .map(|s| Span {

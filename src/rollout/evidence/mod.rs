@@ -82,7 +82,7 @@ fn to_map<T: Serialize>(value: &T) -> Map<String, Value> {
 pub fn share_changed(d: &mut Draft<'_>) {
     let now = d.now();
     let Some(e) = &mut d.status.evidence else { return };
-    for metric in &mut e.metrics {
+    for metric in &mut e.tests.metrics {
         if let Some((_, state)) = unpack(metric) {
             *metric = moved(metric, &state.share_changed(now));
         }

@@ -35,6 +35,8 @@ pub struct Schedule<'a> {
 pub struct Foreseen {
     /// As status has it.
     pub forecast: Forecast,
+    /// In words, metric by metric; an Event has room for them.
+    pub said: String,
     /// A sentence for each metric that is too slow, with what would do.
     pub slow: Vec<String>,
     /// What status has no room for, in the order of the forecast's metrics.
@@ -85,22 +87,23 @@ pub fn forecast(
     }
     let slow: Vec<String> =
         expected.iter().filter(|e| !e.plan.observe_only).filter_map(|e| too_slow(e, &steps, look)).collect();
-    let mut parts: Vec<String> = expected.iter().map(|e| in_a_sentence(e, look)).collect();
-    if let Some(scrape) = of.scrape_ms {
-        parts.push(format!(
-            "Looks every {}, scraped every {} s",
-            in_words(of.interval),
-            scrape as f64 / 1000.0
-        ));
-    }
-    let message =
-        if slow.is_empty() { parts.join(". ") } else { format!("{}. {}", slow.join(". "), parts.join(". ")) };
+    let pace = of.scrape_ms.map(|scrape| {
+        format!("Looks every {}, scraped every {} s", in_words(of.interval), scrape as f64 / 1000.0)
+    });
+    let each = expected.iter().map(|e| in_a_sentence(e, look));
+    let said = slow.iter().cloned().chain(each).chain(pace.clone()).collect::<Vec<_>>().join(". ");
+    let short = match &slow[..] {
+        [] => vec!["Every metric that decides can be proven in time".to_owned()],
+        slow => slow.to_vec(),
+    };
+    let message = short.into_iter().chain(pace).collect::<Vec<_>>().join(". ");
     let forecast = Forecast {
         in_time: slow.is_empty(),
         message: draft::cut(message, 1000),
         metrics: expected.iter().map(|e| row(e, look)).collect(),
     };
-    Some(Foreseen { forecast, slow, details: expected.iter().map(detail).collect() })
+    let said = draft::cut(said, 1000);
+    Some(Foreseen { forecast, said, slow, details: expected.iter().map(detail).collect() })
 }
 
 fn seconds(interval: Duration) -> f64 {

@@ -65,7 +65,7 @@ impl Replay {
     pub fn past(obs: &Observed, stored: &Evidence) -> Result<Vec<Question>, ReplayError> {
         let planned = planned(stored)?;
         let latency = |m: &&MetricEvidence| unpack(m).is_some_and(|(plan, _)| plan.kind == Kind::Latency);
-        let metrics = stored.metrics.iter().filter(latency).filter_map(|m| evidence::asked(obs, m));
+        let metrics = stored.tests.metrics.iter().filter(latency).filter_map(|m| evidence::asked(obs, m));
         Ok(metrics.flat_map(|m| questions::past_of(obs, stored, &m, planned.at)).collect())
     }
 
@@ -74,14 +74,14 @@ impl Replay {
     /// # Errors
     /// When status does not hold what is needed.
     pub fn start(obs: &Observed, stored: &Evidence, past: &Answers) -> Result<Self, ReplayError> {
-        if stored.marks.len() >= journal::MARKS {
+        if stored.tests.marks.len() >= journal::MARKS {
             return Err(ReplayError::TooMany);
         }
         let planned = planned(stored)?;
         let stage = if planned.what == MarkKind::PlannedShadow { Stage::Shadow } else { Stage::Canary };
         let mut again = stored.clone();
-        (again.t_k, again.discarded) = (stored.t0, Vec::new());
-        for metric in &mut again.metrics {
+        (again.t_k, again.tests.discarded) = (stored.t0, Vec::new());
+        for metric in &mut again.tests.metrics {
             let (plan, state) = unpack(metric).ok_or_else(|| ReplayError::Unreadable(metric.name.clone()))?;
             // Only bounds of latency are chosen from the past; the rest of what it told stands in the plan.
             let past = match evidence::asked(obs, metric).filter(|_| plan.kind == Kind::Latency) {
@@ -91,10 +91,10 @@ impl Replay {
             };
             *metric = moved(metric, &MetricState::start(&plan, stage, state.cursor.t0, Some(&past.hour)));
         }
-        let ends = stored.metrics.iter().filter_map(evidence::cursor);
+        let ends = stored.tests.metrics.iter().filter_map(evidence::cursor);
         let end = ends.max().unwrap_or(stored.t_k);
         let mut replay =
-            Self { stored: stored.clone(), again, marks: stored.marks.clone(), at: stored.t0, end };
+            Self { stored: stored.clone(), again, marks: stored.tests.marks.clone(), at: stored.t0, end };
         replay.note();
         Ok(replay)
     }
@@ -116,8 +116,8 @@ impl Replay {
     /// When samples could not be read.
     pub fn go_on(&mut self, answers: &Answers) -> Result<(), ReplayError> {
         let until = self.until();
-        let mut metrics = Vec::with_capacity(self.again.metrics.len());
-        for (metric, stored) in self.again.metrics.iter().zip(&self.stored.metrics) {
+        let mut metrics = Vec::with_capacity(self.again.tests.metrics.len());
+        for (metric, stored) in self.again.tests.metrics.iter().zip(&self.stored.tests.metrics) {
             let unreadable = || ReplayError::Unreadable(metric.name.clone());
             let (plan, state) = unpack(metric).ok_or_else(unreadable)?;
             if plan.kind == Kind::Value {
@@ -131,7 +131,7 @@ impl Replay {
             }
             metrics.push(moved(metric, &advance(&plan, &state, &looks).0));
         }
-        self.again.metrics = metrics;
+        self.again.tests.metrics = metrics;
         (self.at, self.again.t_k) = (until, until);
         prune(&mut self.again);
         self.note();
@@ -140,7 +140,7 @@ impl Replay {
 
     /// What status says, beside what the samples say now.
     pub fn findings(&self) -> Vec<MetricFinding> {
-        let both = self.stored.metrics.iter().zip(&self.again.metrics);
+        let both = self.stored.tests.metrics.iter().zip(&self.again.tests.metrics);
         both.filter_map(|(stored, again)| {
             let ((plan, then), (_, now)) = (unpack(stored)?, unpack(again)?);
             let mut differences = Vec::new();
@@ -189,7 +189,7 @@ pub struct MetricFinding {
 
 fn planned(stored: &Evidence) -> Result<&Mark, ReplayError> {
     let start = |mark: &&Mark| matches!(mark.what, MarkKind::PlannedShadow | MarkKind::PlannedCanary);
-    stored.marks.iter().find(start).ok_or(ReplayError::NoStart)
+    stored.tests.marks.iter().find(start).ok_or(ReplayError::NoStart)
 }
 
 /// What is evidence of a state. Which pods have been counted is a set: when they became known changes their order alone.

@@ -41,7 +41,7 @@ pub fn signals(d: &Draft<'_>, judged: &Judged, per_stable: f64) -> Vec<Signal> {
 }
 
 fn metric_of(d: &Draft<'_>, name: &str) -> Option<Metric> {
-    let state = d.status.evidence.iter().flat_map(|e| &e.metrics).find(|m| m.name == name)?;
+    let state = d.status.evidence.iter().flat_map(|e| &e.tests.metrics).find(|m| m.name == name)?;
     asked(d.obs, state)
 }
 

@@ -31,7 +31,7 @@ pub fn discard(d: &mut Draft<'_>, from: DateTime<Utc>, to: DateTime<Utc>) {
 pub fn foreign_begin(d: &mut Draft<'_>) {
     let now = d.now();
     if let Some(e) = &mut d.status.evidence
-        && !e.discarded.iter().any(journal::is_open)
+        && !e.tests.discarded.iter().any(journal::is_open)
     {
         journal::note(e, MarkKind::ForeignBegins, now, None);
     }
@@ -55,7 +55,7 @@ pub fn foreign_move(d: &mut Draft<'_>, gets_any: bool) {
 pub fn foreign_end(d: &mut Draft<'_>) {
     let now = d.now();
     if let Some(e) = &mut d.status.evidence
-        && e.discarded.iter().any(journal::is_open)
+        && e.tests.discarded.iter().any(journal::is_open)
     {
         journal::note(e, MarkKind::ForeignEnds, now, None);
     }
@@ -72,7 +72,7 @@ pub fn mirror_switched(d: &mut Draft<'_>, on: bool) {
 /// Forgets what lies before the last look.
 pub fn prune(e: &mut Evidence) {
     let done = e.t_k - Duration::milliseconds(e.interval_ms);
-    e.discarded.retain(|s| s.to.is_none_or(|to| to > done));
+    e.tests.discarded.retain(|s| s.to.is_none_or(|to| to > done));
 }
 
 /// Remembers the arms' pods, by their exact names. What a slot held before the attempt never counts, so for the candidate
@@ -80,13 +80,13 @@ pub fn prune(e: &mut Evidence) {
 pub fn remember_pods(d: &mut Draft<'_>) {
     let (stable, candidate) = (world::active_slot(&d.status), d.status.candidate.clone());
     let Some(mut e) = d.status.evidence.take() else { return };
-    let before = e.pods.clone();
-    add(&mut e.pods.stable, d.obs, stable, None);
+    let before = e.tests.pods.clone();
+    add(&mut e.tests.pods.stable, d.obs, stable, None);
     if let Some(c) = candidate {
-        add(&mut e.pods.candidate, d.obs, c.slot, Some(&c.template_hash));
+        add(&mut e.tests.pods.candidate, d.obs, c.slot, Some(&c.template_hash));
     }
     let interval = Duration::milliseconds(e.interval_ms);
-    let new: Vec<DateTime<Utc>> = started_since(&before, &e.pods, e.t0);
+    let new: Vec<DateTime<Utc>> = started_since(&before, &e.tests.pods, e.t0);
     d.status.evidence = Some(e);
     for at in new {
         discard(d, at, at + interval);

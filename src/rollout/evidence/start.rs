@@ -8,7 +8,7 @@ use crate::analysis::budget::{Claim, MetricBudget, PlannedLooks, Shares, split_b
 use crate::analysis::value::Range;
 use crate::analysis::verdict::Rounded;
 use crate::analysis::{Better, Kind, Limit, MetricPlan, MetricState, Stage, dispersion, guard};
-use crate::api::{self, Evidence, MarkKind, Metric, ModelRolloutSpec};
+use crate::api::{self, Evidence, MarkKind, Metric, ModelRolloutSpec, Tests};
 
 use crate::rollout::{Draft, cost, world};
 
@@ -23,16 +23,13 @@ pub fn begin(d: &Draft<'_>) -> Evidence {
         interval_ms: d.spec().analysis.interval.get().num_milliseconds().max(1000),
         t_k: d.now(),
         fresh_at: None,
-        discarded: Vec::new(),
-        pods: api::ArmPods::default(),
-        metrics: Vec::new(),
+        tests: Tests::default(),
         scrape_ms: None,
         asked_at: None,
         candidate_scraped: false,
         tail_ms: 0,
         requests_per_day: None,
         forecast: None,
-        marks: Vec::new(),
         port: String::new(),
     }
 }
@@ -49,6 +46,7 @@ pub fn plan_metrics(d: &mut Draft<'_>, version: &str) -> Result<(), (&'static st
     let interval = Duration::milliseconds(found.interval_ms);
     let planned = metric_plans(d.spec(), version, interval, found.t0, &histories);
     found
+        .tests
         .metrics
         .extend(metrics.iter().zip(&planned).map(|(metric, (plan, state))| pack(metric, plan, state)));
     found.scrape_ms = d.obs.answers.scrape.map(|s| s.num_milliseconds()).or(found.scrape_ms);
@@ -61,9 +59,9 @@ pub fn plan_metrics(d: &mut Draft<'_>, version: &str) -> Result<(), (&'static st
     let scrape = found.scrape_ms;
     d.status.evidence = Some(found);
     let schedule = Schedule { spec: d.spec(), interval, warm_up: warm_up(d), scrape_ms: scrape };
-    if let Some(Foreseen { forecast, .. }) = outlook::forecast(&schedule, &planned, &histories) {
+    if let Some(Foreseen { forecast, said, .. }) = outlook::forecast(&schedule, &planned, &histories) {
         let reason = if forecast.in_time { "Forecast" } else { "EvidenceTooSlow" };
-        d.event(!forecast.in_time, reason, forecast.message.clone());
+        d.event(!forecast.in_time, reason, said);
         d.status.evidence.iter_mut().for_each(|found| found.forecast = Some(forecast.clone()));
     }
     Ok(())

@@ -272,7 +272,7 @@ fn preflight(d: &mut Draft<'_>, c: &Candidate, ready: bool) -> bool {
     // Asked again soon while pods usually start, then at the pace of looks; a pass that learns nothing writes nothing.
     let early = d.now() - c.since < Duration::minutes(2);
     let again = if early { Duration::seconds(1) } else { Duration::milliseconds(found.interval_ms) };
-    if found.metrics.is_empty() {
+    if found.tests.metrics.is_empty() {
         d.wake_in(again);
         match evidence::plan_metrics(d, &c.version) {
             Ok(()) => {

@@ -1,7 +1,7 @@
 //! Active and RolledBack: nothing moves. Selectors and route are guarded, and the spec is watched for something to do.
 
 use crate::api::condition::ConditionType;
-use crate::api::{Evidence, LastEvidence, Phase, Rejected, Slot};
+use crate::api::{Evidence, LastEvidence, Phase, Rejected, Slot, Tests};
 use crate::rollout::target::{self, Wanted};
 use crate::rollout::{
     Action, Draft, adoption, capacity, companions, expedite, guard, rejected, route, selectors, world,
@@ -106,11 +106,12 @@ pub fn forget_candidate(d: &mut Draft<'_>) {
 
 /// The tests as they ended are kept until the next attempt, for who wants to recompute them.
 fn keep_evidence(d: &mut Draft<'_>) {
-    let evidence = d.status.evidence.take().filter(|e| !e.metrics.is_empty());
+    let evidence = d.status.evidence.take().filter(|e| !e.tests.metrics.is_empty());
     if let (Some(c), Some(evidence)) = (&d.status.candidate, evidence) {
         let (version, plan_hash) = (c.version.clone(), c.plan_hash.clone());
         // What is only of use while it runs.
-        let evidence = Evidence { forecast: None, discarded: Vec::new(), ..evidence };
+        let tests = Tests { discarded: Vec::new(), ..evidence.tests };
+        let evidence = Evidence { forecast: None, tests, ..evidence };
         d.status.last_evidence = Some(LastEvidence { version, plan_hash, evidence });
     }
 }

@@ -10,8 +10,8 @@ use crate::simulate::world::World;
 
 use super::{Checks, share};
 
-/// Most bytes of a status.
-const LIMIT: usize = 64 * 1024;
+/// Most bytes of a status, with eight metrics too.
+const LIMIT: usize = 16 * 1024;
 /// Entries of a ring.
 const RING: usize = 20;
 

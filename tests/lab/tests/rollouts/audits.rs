@@ -63,12 +63,13 @@ pub async fn a_rollback_can_be_recomputed(world: &World) -> Result<()> {
         "no breach was found again: {found:#}"
     );
     space.note(&brief(&found));
-    let mut rollout = serde_json::to_value(space.rollouts().get("digits").await?)?;
-    let state = &mut rollout["status"]["lastEvidence"]["evidence"]["metrics"][0]["state"]["candidate"];
-    ensure!(state["n"].is_string(), "no sum of the candidate in status");
-    state["n"] = json!("1");
+    let mut rollout = space.rollouts().get("digits").await?;
+    let last = rollout.status.as_mut().and_then(|status| status.last_evidence.as_mut());
+    let test = last.and_then(|last| last.evidence.tests.metrics.first_mut()).context("no test in status")?;
+    ensure!(test.state["candidate"]["n"].is_string(), "no sum of the candidate in status");
+    test.state["candidate"]["n"] = json!("1");
     let file = world.cluster().files().config().join("tampered.json");
-    std::fs::write(&file, rollout.to_string())?;
+    std::fs::write(&file, serde_json::to_string(&rollout)?)?;
     let (code, found) = run(&space, &["--file", &file.display().to_string()]).await?;
     ensure!(code == Some(1) && found["equal"] == json!(false), "ended with {code:?}: {found:#}");
     space.done().await
