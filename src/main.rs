@@ -74,9 +74,7 @@ fn main() -> std::process::ExitCode {
             cli::backtest::run(&args).map_err(|e| e.to_string()).and_then(|text| print(&text))
         }
         Command::Crds => cli::crds::all().map_err(|e| e.to_string()).and_then(|text| print(&text)),
-        Command::Judge(args) => {
-            cli::judge::run(&args).map_err(|e| e.to_string()).and_then(|text| print(&text))
-        }
+        Command::Judge(args) => cli::judge::run(&args, &mut std::io::stdout()).map_err(|e| e.to_string()),
         Command::Simulate(args) => {
             cli::simulate::run(&args).map_err(|e| e.to_string()).and_then(|text| print(&text))
         }

@@ -2,14 +2,17 @@
 //!
 //! ```text
 //! o = rho * n_c / n_b
-//! log e(r) = x_c ln r - (x_c + x_b) (ln(1 + r o) - ln(1 + o)) - eps n_c (r - 1) / (1 + r o)
+//! log e(r) = x_c ln r - (x_c + x_b) ln((1 + r o) / (1 + o)) - eps n_c (r - 1) / (1 + r o)
 //! ```
 //! For independent requests with any individual probabilities the expectation of e is at most 1 while
 //! `p_c <= rho p_b + eps` (r > 1), or `p_c >= rho p_b + eps` (r < 1); nothing is estimated. With rho = 0 the baseline
 //! drops out and the bound is absolute: `x_c ln r - eps n_c (r - 1)`.
 
+use serde::{Deserialize, Serialize};
+
 use super::ledger::{BETS, Ledger, Side};
 use super::plan::Limit;
+use super::text::exp_beside_one;
 
 /// Alternatives as multiples of the bound; reciprocals on the ok side.
 const GRID: [f64; BETS] = [1.1, 1.3, 1.8, 3.0, 7.0, 25.0];
@@ -30,8 +33,9 @@ const LN_BETS: f64 = 1.791759469228055;
 /// From this share of bad events on the engine wastes evidence, and a score engine is better.
 pub const FREQUENT: f64 = 0.20;
 
-/// Bad events and requests of both arms in an interval, or in many.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+/// Bad events and requests of both arms in an interval, or in many. Saved as one text, in this order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(into = "Saved", from = "Saved")]
 pub struct Events {
     /// Bad events of the candidate.
     pub x_c: f64,
@@ -43,6 +47,30 @@ pub struct Events {
     pub n_b: f64,
 }
 
+#[derive(Serialize, Deserialize)]
+struct Saved(#[serde(with = "super::text::floats")] [f64; 4]);
+
+impl From<Events> for Saved {
+    fn from(Events { x_c, n_c, x_b, n_b }: Events) -> Self {
+        Self([x_c, n_c, x_b, n_b])
+    }
+}
+
+impl From<Saved> for Events {
+    fn from(Saved([x_c, n_c, x_b, n_b]): Saved) -> Self {
+        Self { x_c, n_c, x_b, n_b }
+    }
+}
+
+impl std::ops::AddAssign for Events {
+    fn add_assign(&mut self, other: Self) {
+        self.x_c += other.x_c;
+        self.n_c += other.n_c;
+        self.x_b += other.x_b;
+        self.n_b += other.n_b;
+    }
+}
+
 /// log e of one interval for each of the six bets. Without candidate requests, or without stable requests while the bound is
 /// relative, they are 0: no information.
 pub fn bets(events: Events, limit: Limit, side: Side) -> [f64; BETS] {
@@ -52,14 +80,13 @@ pub fn bets(events: Events, limit: Limit, side: Side) -> [f64; BETS] {
         return [0.0; BETS];
     }
     let o = if relative { limit.ratio * n_c / n_b } else { 0.0 };
-    let allowed = o.ln_1p();
     std::array::from_fn(|j| {
         let (r, ln_r) = match side {
             Side::Bad => (GRID[j], LN_GRID[j]),
             Side::Ok => (1.0 / GRID[j], -LN_GRID[j]),
         };
+        let share = if relative { (x_c + x_b) * ((1.0 + r * o) / (1.0 + o)).ln() } else { 0.0 };
         let price = limit.plus * n_c * (r - 1.0) / (1.0 + r * o);
-        let share = if relative { (x_c + x_b) * ((r * o).ln_1p() - allowed) } else { 0.0 };
         x_c * ln_r - share - price
     })
 }
@@ -81,7 +108,8 @@ pub fn requests_needed(
     let p_b = if sums.n_b > 0.0 { sums.x_b / sums.n_b } else { 0.0 };
     let one = Events { x_c: sums.x_c / sums.n_c, n_c: 1.0, x_b: p_b * s, n_b: s };
     let gain = bets(one, limit, side).map(|g| g / phi);
-    let parts: [(f64, f64); BETS] = std::array::from_fn(|j| (ledger.log_w()[j] - LN_BETS, gain[j]));
+    let log_w = ledger.log_w();
+    let parts: [(f64, f64); BETS] = std::array::from_fn(|j| (log_w[j] - LN_BETS, gain[j]));
     when(&parts, bar)
 }
 
@@ -95,7 +123,7 @@ fn when(parts: &[(f64, f64)], bar: f64) -> Option<f64> {
     let at = |h: f64| {
         let top = parts.iter().fold(f64::NEG_INFINITY, |top, (w, g)| top.max(w + h * g));
         let (sum, slope) = parts.iter().fold((0.0, 0.0), |(sum, slope), (w, g)| {
-            let e = (w + h * g - top).exp();
+            let e = exp_beside_one(w + h * g - top);
             (sum + e, slope + g * e)
         });
         (top + sum.ln() - bar, slope / sum)
@@ -109,7 +137,8 @@ fn when(parts: &[(f64, f64)], bar: f64) -> Option<f64> {
         let (above, slope) = at(h);
         let step = above / slope;
         h -= step;
-        if step <= 1e-12 * h {
+        // Each step squares what is missing.
+        if step <= 1e-9 * h {
             break;
         }
     }

@@ -18,30 +18,22 @@ use super::verdict::{Direction, Reason};
 pub struct CountPair {
     bad: Ledger,
     ok: Ledger,
-    /// x_c, n_c, x_b, n_b.
-    #[serde(with = "super::text::floats")]
-    sums: Vec<f64>,
+    sums: Events,
 }
 
 impl CountPair {
     fn new(horizon: u32) -> Self {
-        Self { bad: Ledger::new(Side::Bad, horizon), ok: Ledger::new(Side::Ok, horizon), sums: vec![0.0; 4] }
+        Self {
+            bad: Ledger::new(Side::Bad, horizon),
+            ok: Ledger::new(Side::Ok, horizon),
+            sums: Events::default(),
+        }
     }
 
     fn update(&mut self, plan: &MetricPlan, events: Events) {
         self.bad.add(bets(events, plan.worse, Side::Bad), plan.phi);
         self.ok.add(bets(events, plan.proof, Side::Ok), plan.phi);
-        let Events { x_c, n_c, x_b, n_b } = events;
-        for (sum, gain) in self.sums.iter_mut().zip([x_c, n_c, x_b, n_b]) {
-            *sum += gain;
-        }
-    }
-
-    fn sums(&self) -> Events {
-        match self.sums[..] {
-            [x_c, n_c, x_b, n_b] => Events { x_c, n_c, x_b, n_b },
-            _ => Events::default(),
-        }
+        self.sums += events;
     }
 }
 
@@ -230,21 +222,20 @@ impl Engine {
 
     /// Candidate requests until the nearer decision, at the rates so far. Scores have [a forecast of their own](super::score_forecast).
     pub fn forecast(&self, plan: &MetricPlan, bar_bad: f64, bar_ok: f64) -> Option<(f64, Direction)> {
-        let pairs: Vec<&CountPair> = match self {
-            Engine::Count(pair) => vec![pair],
-            Engine::Latency { tests, .. } => tests.iter().collect(),
+        let pairs = match self {
+            Engine::Count(pair) => std::slice::from_ref(pair),
+            Engine::Latency { tests, .. } => tests.as_slice(),
             Engine::Mean(_) | Engine::PairedT { .. } | Engine::Value(_) => return None,
         };
         // The average crosses when one of the parts exceeds the bar by its share.
         let share = (pairs.len() as f64).ln();
         let bad = pairs.iter().filter_map(|p| {
-            requests_needed(&p.bad, p.sums(), plan.worse, Side::Bad, plan.phi, bar_bad + share)
+            requests_needed(&p.bad, p.sums, plan.worse, Side::Bad, plan.phi, bar_bad + share)
         });
-        let ok: Option<Vec<f64>> = pairs
-            .iter()
-            .map(|p| requests_needed(&p.ok, p.sums(), plan.proof, Side::Ok, plan.phi, bar_ok))
-            .collect();
-        let promote = ok.map(|all| (all.into_iter().fold(0.0, f64::max), Direction::Promote));
+        let ok = pairs.iter().try_fold(0.0_f64, |most, p| {
+            requests_needed(&p.ok, p.sums, plan.proof, Side::Ok, plan.phi, bar_ok).map(|n| n.max(most))
+        });
+        let promote = ok.map(|n| (n, Direction::Promote));
         let rollback = bad.reduce(f64::min).map(|n| (n, Direction::Rollback));
         match (promote, rollback) {
             (Some(promote), Some(rollback)) => Some(if rollback.0 < promote.0 { rollback } else { promote }),

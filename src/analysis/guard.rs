@@ -25,20 +25,6 @@ pub fn share_before(absolute_eps: f64) -> f64 {
     (absolute_eps - COARSE.plus) / COARSE.ratio
 }
 
-fn add(sums: &mut [f64], events: Events) {
-    let Events { x_c, n_c, x_b, n_b } = events;
-    for (sum, gain) in sums.iter_mut().zip([x_c, n_c, x_b, n_b]) {
-        *sum += gain;
-    }
-}
-
-fn sums(saved: &[f64]) -> Events {
-    match *saved {
-        [x_c, n_c, x_b, n_b] => Events { x_c, n_c, x_b, n_b },
-        _ => Events::default(),
-    }
-}
-
 /// The guard against stable, over the whole attempt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -46,34 +32,32 @@ pub struct PairedGuard {
     ledger: Ledger,
     over: Streak,
     /// Events that wait for the other arm's traffic.
-    #[serde(with = "super::text::floats")]
-    pending: Vec<f64>,
-    /// x_c, n_c, x_b, n_b since the evidence began to rise.
-    #[serde(with = "super::text::floats")]
-    rise: Vec<f64>,
+    pending: Events,
+    /// Events since the evidence began to rise.
+    rise: Events,
 }
 
 impl PairedGuard {
     /// `horizon`: planned looks of the whole attempt.
     pub fn new(horizon: u32) -> Self {
-        let (pending, rise) = (vec![0.0; 4], vec![0.0; 4]);
+        let (pending, rise) = (Events::default(), Events::default());
         Self { ledger: Ledger::new(Side::Bad, horizon), over: Streak::default(), pending, rise }
     }
 
     /// One interval; without requests in one arm it is pooled with the next.
     pub fn look(&mut self, events: Events, phi: f64, bar: f64) {
-        add(&mut self.pending, events);
-        let pooled = sums(&self.pending);
+        self.pending += events;
+        let pooled = self.pending;
         if pooled.n_c <= 0.0 || pooled.n_b <= 0.0 {
             return;
         }
         if self.ledger.log_e() <= 0.0 {
-            self.rise = vec![0.0; 4];
+            self.rise = Events::default();
         }
-        add(&mut self.rise, pooled);
+        self.rise += pooled;
         self.ledger.add(bets(pooled, COARSE, Side::Bad), phi);
         self.over.look(self.ledger.log_e() >= bar);
-        self.pending = vec![0.0; 4];
+        self.pending = Events::default();
     }
 
     /// Log evidence now.
@@ -83,7 +67,7 @@ impl PairedGuard {
 
     /// What was counted since the evidence began to rise.
     pub fn rise(&self) -> Events {
-        sums(&self.rise)
+        self.rise
     }
 
     /// Over the bar at this many looks in a row.
@@ -111,23 +95,22 @@ pub enum AbsoluteFinding {
 pub struct AbsoluteGuard {
     ledger: Ledger,
     over: Streak,
-    /// x_c, n_c, x_b, n_b since the evidence began to rise.
-    #[serde(with = "super::text::floats")]
-    rise: Vec<f64>,
+    /// Events since the evidence began to rise.
+    rise: Events,
 }
 
 impl AbsoluteGuard {
     /// `horizon`: planned looks of the watch.
     pub fn new(horizon: u32) -> Self {
-        Self { ledger: Ledger::new(Side::Bad, horizon), over: Streak::default(), rise: vec![0.0; 4] }
+        Self { ledger: Ledger::new(Side::Bad, horizon), over: Streak::default(), rise: Events::default() }
     }
 
     /// One interval. `eps` is fixed at the attempt's start.
     pub fn look(&mut self, events: Events, eps: f64, phi: f64, bar: f64) {
         if self.ledger.log_e() <= 0.0 {
-            self.rise = vec![0.0; 4];
+            self.rise = Events::default();
         }
-        add(&mut self.rise, events);
+        self.rise += events;
         if events.n_c <= 0.0 {
             return;
         }
@@ -142,7 +125,7 @@ impl AbsoluteGuard {
 
     /// What was counted since the evidence began to rise.
     pub fn rise(&self) -> Events {
-        sums(&self.rise)
+        self.rise
     }
 
     /// Over the bar for `confirm` looks in a row: whose fault is it?

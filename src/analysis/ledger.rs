@@ -33,13 +33,13 @@ pub struct Ledger {
     horizon: u32,
     k: u32,
     #[serde(with = "super::text::floats")]
-    log_w: Vec<f64>,
+    log_w: [f64; BETS],
 }
 
 impl Ledger {
     /// An empty ledger: evidence 1. `horizon` is H, the planned looks; it only matters on the bad side.
     pub fn new(side: Side, horizon: u32) -> Self {
-        Self { side, horizon: horizon.max(2), k: 0, log_w: vec![f64::NEG_INFINITY; BETS] }
+        Self { side, horizon: horizon.max(2), k: 0, log_w: [f64::NEG_INFINITY; BETS] }
     }
 
     /// Looks with data so far.
@@ -48,16 +48,20 @@ impl Ledger {
     }
 
     /// Logarithms of the mixture's parts, without the 1/6.
-    pub fn log_w(&self) -> &[f64] {
-        &self.log_w
+    pub fn log_w(&self) -> [f64; BETS] {
+        self.log_w
     }
 
     /// Multiplies the evidence by one interval's bets; `phi >= 1` divides it for bursts.
     pub fn add(&mut self, log_e: [f64; BETS], phi: f64) {
         self.k += 1;
-        let log_pi = self.prior(self.k).ln();
+        let pi = self.prior(self.k);
+        if pi > 0.0 {
+            let log_pi = pi.ln();
+            self.log_w = self.log_w.map(|w| log_sum_of_two(w, log_pi));
+        }
         for (w, e) in self.log_w.iter_mut().zip(log_e) {
-            *w = log_sum_of_two(*w, log_pi) + e / phi;
+            *w += e / phi;
         }
     }
 

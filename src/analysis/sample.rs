@@ -76,35 +76,62 @@ pub fn lookback(interval: Duration, scrape: Duration) -> Duration {
     (interval * 4).max(scrape * 6).max(Duration::seconds(60))
 }
 
-/// Closes all intervals after the cursor that the samples allow. A grid step in which neither arm was scraped is pooled
-/// with the next one that was.
+/// Closes all intervals after the cursor that the samples allow.
 pub fn intervals(cursor: &Cursor, window: &Window<'_>) -> Looks {
     let mut looks = Looks::none(cursor);
     looks.problems = duplicates(window.series);
-    if !looks.problems.is_empty() || window.interval <= Duration::zero() {
-        return looks;
+    if looks.problems.is_empty() {
+        let mut closing = Closing::after(cursor, window.clone());
+        looks.intervals.extend(&mut closing);
+        looks.empty_looks = closing.steps;
+        looks.cursor = closing.cursor;
     }
-    let pods = sample_pod::pods(window);
-    let mut edge = cursor.at;
-    let mut steps = 0;
-    while edge + window.interval <= window.until {
-        edge += window.interval;
-        steps += 1;
-        let interval = close(&mut looks.cursor, window, &pods, edge, steps);
-        if interval.candidate_scraped || interval.stable_scraped {
-            looks.cursor.at = edge;
-            looks.intervals.push(interval);
-            steps = 0;
-        }
-    }
-    looks.empty_looks = steps;
     looks
+}
+
+/// The intervals after a cursor, closed one at a time. A grid step in which neither arm was scraped is pooled with the next
+/// one that was.
+pub struct Closing<'a> {
+    /// Where it stands: after the last interval given.
+    pub cursor: Cursor,
+    window: Window<'a>,
+    pods: Vec<sample_pod::Pod<'a>>,
+    edge: DateTime<Utc>,
+    /// Grid steps since the last interval given.
+    steps: u32,
+}
+
+impl<'a> Closing<'a> {
+    /// Nothing is closed yet. Series that count the same twice are the caller's to refuse.
+    pub fn after(cursor: &Cursor, window: Window<'a>) -> Self {
+        let pods = sample_pod::pods(&window, cursor.at);
+        Self { cursor: cursor.clone(), edge: cursor.at, pods, window, steps: 0 }
+    }
+}
+
+impl Iterator for Closing<'_> {
+    type Item = Interval;
+
+    fn next(&mut self) -> Option<Interval> {
+        let step = self.window.interval;
+        while step > Duration::zero() && self.edge + step <= self.window.until {
+            self.edge += step;
+            self.steps += 1;
+            let interval = close(&mut self.cursor, &self.window, &mut self.pods, self.edge, self.steps);
+            if interval.candidate_scraped || interval.stable_scraped {
+                self.cursor.at = self.edge;
+                self.steps = 0;
+                return Some(interval);
+            }
+        }
+        None
+    }
 }
 
 fn close(
     cursor: &mut Cursor,
     window: &Window<'_>,
-    pods: &[sample_pod::Pod<'_>],
+    pods: &mut [sample_pod::Pod<'_>],
     end: DateTime<Utc>,
     looks: u32,
 ) -> Interval {

@@ -35,19 +35,29 @@ pub mod floats {
         out.serialize_str(&words.join(" "))
     }
 
-    /// Reads what [`serialize`] wrote.
-    pub fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<f64>, D::Error> {
+    /// Reads what [`serialize`] wrote, into a list or an array.
+    pub fn deserialize<'de, D: Deserializer<'de>, T: TryFrom<Vec<f64>>>(input: D) -> Result<T, D::Error> {
         let text = String::deserialize(input)?;
-        text.split_whitespace()
+        let words = text.split_whitespace();
+        let numbers: Result<Vec<f64>, D::Error> = words
             .map(|word| word.parse().map_err(|_| D::Error::custom(format!("{word:?} is not a number"))))
-            .collect()
+            .collect();
+        numbers?
+            .try_into()
+            .map_err(|_| D::Error::custom(format!("{text:?} has not the right count of numbers")))
     }
+}
+
+/// e to a power of at most 0, in a sum that has a part of 1: from here on nothing is left of it, and reckoning it would only
+/// be slow.
+pub fn exp_beside_one(power: f64) -> f64 {
+    if power < -40.0 { 0.0 } else { power.exp() }
 }
 
 /// Logarithm of the sum of two exponentials, without overflow.
 pub fn log_sum_of_two(a: f64, b: f64) -> f64 {
     let (less, more) = if a < b { (a, b) } else { (b, a) };
-    if less == f64::NEG_INFINITY { more } else { more + (less - more).exp().ln_1p() }
+    if less == f64::NEG_INFINITY { more } else { more + exp_beside_one(less - more).ln_1p() }
 }
 
 /// Logarithm of a sum of exponentials, without overflow. An empty list gives minus infinity.
@@ -56,7 +66,7 @@ pub fn log_sum_exp(values: &[f64]) -> f64 {
     if max == f64::NEG_INFINITY {
         return max;
     }
-    max + values.iter().map(|value| (value - max).exp()).sum::<f64>().ln()
+    max + values.iter().map(|value| exp_beside_one(value - max)).sum::<f64>().ln()
 }
 
 #[cfg(test)]

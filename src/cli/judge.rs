@@ -1,12 +1,14 @@
 //! `understudy judge`: what a rollout would have decided on a recorded trace, look by look.
 
 use std::fmt::Write as _;
+use std::io::Write;
 use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
+use super::digits::fixed;
 use super::{input, judge_plot};
 use crate::analysis::trace::{Decision, KEYS, Kind, Look, Settings, SettingsError, Trace, TraceError};
 use crate::analysis::verdict::Direction;
@@ -86,6 +88,9 @@ pub enum JudgeError {
         /// Why.
         source: std::io::Error,
     },
+    /// The looks could not be written.
+    #[error("could not write the output: {0}")]
+    Output(std::io::Error),
     /// The start.
     #[error("--start {0} is no time in seconds")]
     Start(f64),
@@ -103,11 +108,11 @@ pub fn settings_help() -> String {
             it is heading and how many more of the candidate's requests that takes."
 }
 
-/// All looks of the trace, as text.
+/// Writes all looks of the trace. A reader that has gone away is no failure.
 ///
 /// # Errors
-/// When the file, a row or a setting cannot be read.
-pub fn run(args: &JudgeArgs) -> Result<String, JudgeError> {
+/// When the file, a row or a setting cannot be read, or the looks or the picture not be written.
+pub fn run(args: &JudgeArgs, out: &mut impl Write) -> Result<(), JudgeError> {
     let mut settings = Settings::default();
     args.settings.iter().try_for_each(|text| settings.set(text))?;
     let start = args.start.map(time).transpose()?;
@@ -121,22 +126,51 @@ pub fn run(args: &JudgeArgs) -> Result<String, JudgeError> {
     let trace =
         Trace::read(&text, kind).map_err(|source| JudgeError::Trace { path: args.file.clone(), source })?;
     let mut judge = trace.judge(&settings, start);
-    let (mut text, line): (String, fn(&mut String, &Look)) = match args.output {
-        Output::Csv => ("ts,n_cand,n_base,log_e_bad,log_e_ok,decision,forecast\n".to_owned(), csv),
-        Output::Json => (String::new(), json_line),
+    let line: fn(&mut Vec<u8>, &Look) = match args.output {
+        Output::Csv => csv,
+        Output::Json => json_line,
     };
+    let mut lines = Lines { out, text: Vec::with_capacity(2 * LINES) };
+    if matches!(args.output, Output::Csv) {
+        lines.text.extend_from_slice(b"ts,n_cand,n_base,log_e_bad,log_e_ok,decision,forecast\n");
+    }
     let Some(path) = &args.plot else {
-        judge.for_each(|look| line(&mut text, &look));
-        return Ok(text);
+        judge.try_for_each(|look| lines.add(|text| line(text, &look)))?;
+        return lines.write();
     };
     let mut picture = judge_plot::Picture::new(args.kind, trace.plan(&settings).kind);
     while let Some((at, verdict)) = judge.step() {
         let look = judge.look(at, &verdict);
-        line(&mut text, &look);
+        lines.add(|text| line(text, &look))?;
         picture.add(&look, &verdict);
     }
     std::fs::write(path, picture.svg()).map_err(|source| JudgeError::Plot { path: path.clone(), source })?;
-    Ok(text)
+    lines.write()
+}
+
+/// Bytes that are written at once.
+const LINES: usize = 64 * 1024;
+
+/// Lines on their way out.
+struct Lines<'a, W> {
+    out: &'a mut W,
+    text: Vec<u8>,
+}
+
+impl<W: Write> Lines<'_, W> {
+    fn add(&mut self, line: impl FnOnce(&mut Vec<u8>)) -> Result<(), JudgeError> {
+        line(&mut self.text);
+        if self.text.len() < LINES { Ok(()) } else { self.write() }
+    }
+
+    fn write(&mut self) -> Result<(), JudgeError> {
+        let written = self.out.write_all(&self.text).and_then(|()| self.out.flush());
+        self.text.clear();
+        match written {
+            Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(JudgeError::Output(e)),
+            _ => Ok(()),
+        }
+    }
 }
 
 fn time(seconds: f64) -> Result<DateTime<Utc>, JudgeError> {
@@ -145,29 +179,39 @@ fn time(seconds: f64) -> Result<DateTime<Utc>, JudgeError> {
     found.ok_or(JudgeError::Start(seconds))
 }
 
-fn csv(out: &mut String, look: &Look) {
-    let at = look.at.timestamp_millis() as f64 / 1000.0;
-    let decision = look.decision.as_str();
-    // Writing to a String cannot fail.
-    let _ = write!(
-        out,
-        "{at:.0},{:.0},{:.0},{:.6},{:.6},{decision},",
-        look.n_candidate, look.n_stable, look.log_bad, look.log_ok
-    );
-    let _ = match (look.decision, look.forecast) {
-        (Decision::Inconclusive, Some((n, towards))) => writeln!(out, "{}:{n:.0}", word(towards)),
-        (Decision::Inconclusive, None) => writeln!(out, "unknown"),
-        _ => writeln!(out),
-    };
+fn csv(out: &mut Vec<u8>, look: &Look) {
+    fixed::<0>(out, look.at.timestamp_millis() as f64 / 1000.0);
+    for count in [look.n_candidate, look.n_stable] {
+        out.push(b',');
+        fixed::<0>(out, count);
+    }
+    for evidence in [look.log_bad, look.log_ok] {
+        out.push(b',');
+        fixed::<6>(out, evidence);
+    }
+    out.push(b',');
+    out.extend_from_slice(look.decision.as_str().as_bytes());
+    out.push(b',');
+    match (look.decision, look.forecast) {
+        (Decision::Inconclusive, Some((n, towards))) => {
+            out.extend_from_slice(word(towards).as_bytes());
+            out.push(b':');
+            fixed::<0>(out, n);
+        }
+        (Decision::Inconclusive, None) => out.extend_from_slice(b"unknown"),
+        _ => {}
+    }
+    out.push(b'\n');
 }
 
-fn json_line(out: &mut String, look: &Look) {
+fn json_line(out: &mut Vec<u8>, look: &Look) {
     let forecast = look.forecast.map(|(n, towards)| json!({"towards": word(towards), "requests": n.round()}));
     let line = json!({
         "ts": look.at.timestamp_millis() as f64 / 1000.0, "candidate": look.n_candidate, "stable": look.n_stable,
         "logEvidenceWorse": look.log_bad, "logEvidenceGood": look.log_ok, "decision": look.decision.as_str(),
         "forecast": forecast,
     });
+    // Writing to a Vec cannot fail.
     let _ = writeln!(out, "{line}");
 }
 

@@ -6,6 +6,7 @@ pub mod backtest;
 pub mod config;
 pub mod controller;
 pub mod crds;
+mod digits;
 pub mod input;
 pub mod judge;
 mod judge_plot;

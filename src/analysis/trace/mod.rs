@@ -4,19 +4,20 @@
 //! depends on the kind: requests and failed ones (`n`, `x`), cumulative buckets (`le_0.1` ... `le_+Inf`), scores (`n`, `sum`,
 //! and `sumsq` or buckets). An empty value or `NaN` is a scrape that failed.
 
+mod read;
 mod settings;
 
 use std::collections::BTreeMap;
+use std::iter::Peekable;
 
 use chrono::{DateTime, Duration, Utc};
 
-use super::interval::Interval;
-use super::sample::Birth;
+use super::sample::{Birth, Closing};
 use super::state::BreachKind;
 use super::verdict::Direction;
 use super::{
-    Arm, Bound, Counter, Counts, Cursor, Looks, MetricPlan, MetricState, MetricVerdict, Outcome, RawSeries,
-    Reason, Stage, Window, advance, intervals, step,
+    Counter, Counts, Cursor, Looks, MetricPlan, MetricState, MetricVerdict, Outcome, RawSeries, Reason,
+    Stage, Window, advance, step,
 };
 
 pub use settings::{KEYS, Settings, SettingsError};
@@ -140,32 +141,9 @@ impl Trace {
     /// # Errors
     /// The line that cannot be read, and why.
     pub fn read(text: &str, kind: Kind) -> Result<Self, TraceError> {
-        let mut lines = text.lines().enumerate();
-        let header = lines.next().map_or("", |(_, line)| line).trim();
-        if header != "ts,arm,series,name,value" {
-            return Err(TraceError::Header(header.to_owned()));
-        }
-        let mut series: BTreeMap<(Arm, &str, Counter), Samples> = BTreeMap::new();
-        let mut moments = Moments::default();
-        for (number, line) in lines.filter(|(_, line)| !line.trim().is_empty()) {
-            let row = row(line).map_err(|what| TraceError::Row { line: number + 1, what })?;
-            moments.add(row.at);
-            let (counter, also) =
-                counters(row.name, kind).map_err(|what| TraceError::Row { line: number + 1, what })?;
-            for counter in [Some(counter), also].into_iter().flatten() {
-                series.entry((row.arm, row.series, counter)).or_default().push((row.at, row.value));
-            }
-        }
-        let [first, second, last] = moments.found()?;
-        let series = series.into_iter().map(|((arm, pod, counter), mut samples): (_, Samples)| {
-            samples.sort_by_key(|(at, _)| *at);
-            // A series begins with its first value: rows before it say only that it was not there yet.
-            let born = samples.iter().position(|(_, value)| value.is_finite() && *value >= 0.0);
-            samples.drain(..born.unwrap_or(samples.len()));
-            let target = format!("{arm:?}/{pod}");
-            RawSeries { arm, target, scrape: String::new(), counter, labels: format!("{counter:?}"), samples }
-        });
-        Ok(Self { series: series.collect(), kind, first, last, interval: second - first })
+        let (series, moments) = read::read(text, kind)?;
+        let [first, second, last] = moments.map(millis);
+        Ok(Self { series, kind, first, last, interval: second - first })
     }
 
     /// The plan of the trace's metric with these settings.
@@ -183,54 +161,58 @@ impl Trace {
 
     /// Judges the trace, look by look. Looks that end before `start` are history: bounds are chosen from them, and nothing is
     /// tested.
-    pub fn judge(&self, settings: &Settings, start: Option<DateTime<Utc>>) -> Judge {
+    pub fn judge(&self, settings: &Settings, start: Option<DateTime<Utc>>) -> Judge<'_> {
         let plan = self.plan(settings);
-        let all = self.looks();
-        let (before, tested): (Vec<_>, Vec<_>) =
-            all.intervals.into_iter().partition(|interval| start.is_some_and(|at| interval.end < at));
+        let mut rest = self.looks().peekable();
         let mut history = Counts::default();
-        before.iter().for_each(|interval| history.add(&interval.stable));
-        let state = MetricState::start(&plan, Stage::Canary, all.cursor.t0, Some(&history));
-        Judge { plan, state, cursor: all.cursor, rest: tested.into_iter() }
+        while let Some(past) = rest.next_if(|interval| start.is_some_and(|at| interval.end < at)) {
+            history.add(&past.stable);
+        }
+        let state = MetricState::start(&plan, Stage::Canary, self.first, Some(&history));
+        let one = Looks::none(&Cursor::start(self.first));
+        Judge { plan, state, rest, one }
     }
 
-    /// The samples as looks, on the grid of the first two moments.
-    fn looks(&self) -> Looks {
+    /// The samples as looks, on the grid of the first two moments. No two series of a trace count the same.
+    fn looks(&self) -> Closing<'_> {
+        static NO_STARTS: BTreeMap<String, DateTime<Utc>> = BTreeMap::new();
         let window = Window {
             interval: self.interval,
             until: self.last,
             lookback: self.last - self.first + self.interval,
             series: &self.series,
-            started: &BTreeMap::new(),
+            started: &NO_STARTS,
             discarded: &[],
             birth: Birth::AfterFirstLook,
         };
-        intervals(&Cursor::start(self.first), &window)
+        Closing::after(&Cursor::start(self.first), window)
     }
 }
 
 /// The looks of a trace, one after the other.
-pub struct Judge {
+pub struct Judge<'a> {
     plan: MetricPlan,
     state: MetricState,
-    cursor: Cursor,
-    rest: std::vec::IntoIter<Interval>,
+    rest: Peekable<Closing<'a>>,
+    /// The look at hand.
+    one: Looks,
 }
 
-impl Judge {
+impl Judge<'_> {
     /// The next look with all that is known of it, its sentence too, and the state after it.
     pub fn step(&mut self) -> Option<(DateTime<Utc>, MetricVerdict)> {
-        let (at, one) = self.take()?;
-        let (state, verdict) = advance(&self.plan, &self.state, &one);
+        let at = self.take()?;
+        let (state, verdict) = advance(&self.plan, &self.state, &self.one);
         self.state = state;
         Some((at, verdict))
     }
 
-    fn take(&mut self) -> Option<(DateTime<Utc>, Looks)> {
+    fn take(&mut self) -> Option<DateTime<Utc>> {
         let interval = self.rest.next()?;
-        let at = interval.end;
-        let cursor = Cursor { at, ..self.cursor.clone() };
-        Some((at, Looks { intervals: vec![interval], cursor, empty_looks: 0, problems: Vec::new() }))
+        self.one.cursor.at = interval.end;
+        self.one.intervals.clear();
+        self.one.intervals.push(interval);
+        Some(self.one.cursor.at)
     }
 
     /// What a look's verdict comes to; `verdict` is that of the last [`Judge::step`].
@@ -254,100 +236,14 @@ impl Judge {
     }
 }
 
-impl Iterator for Judge {
+impl Iterator for Judge<'_> {
     type Item = Look;
 
     fn next(&mut self) -> Option<Look> {
-        let (at, one) = self.take()?;
-        let verdict = step(&self.plan, &mut self.state, &one);
+        let at = self.take()?;
+        let verdict = step(&self.plan, &mut self.state, &self.one);
         Some(self.look(at, &verdict))
     }
-}
-
-/// Times in milliseconds, and values.
-type Samples = Vec<(i64, f64)>;
-
-/// The first two moments of a trace and its last one.
-#[derive(Default)]
-struct Moments {
-    first: Option<i64>,
-    second: Option<i64>,
-    last: Option<i64>,
-}
-
-impl Moments {
-    fn add(&mut self, at: i64) {
-        match (self.first, self.second) {
-            (Some(first), _) if at == first => {}
-            (Some(first), _) if at < first => (self.first, self.second) = (Some(at), Some(first)),
-            (Some(_), second) => self.second = Some(second.map_or(at, |second| second.min(at))),
-            (None, _) => self.first = Some(at),
-        }
-        self.last = self.last.max(Some(at));
-    }
-
-    fn found(&self) -> Result<[DateTime<Utc>; 3], TraceError> {
-        let (Some(first), Some(second), Some(last)) = (self.first, self.second, self.last) else {
-            return Err(TraceError::TooShort(usize::from(self.first.is_some())));
-        };
-        Ok([first, second, last].map(millis))
-    }
-}
-
-struct Row<'a> {
-    at: i64,
-    arm: Arm,
-    series: &'a str,
-    name: &'a str,
-    value: f64,
-}
-
-fn row(line: &str) -> Result<Row<'_>, String> {
-    let mut fields = line.split(',').map(str::trim);
-    let five: [Option<&str>; 5] = std::array::from_fn(|_| fields.next());
-    let ([Some(ts), Some(arm), Some(series), Some(name), Some(value)], None) = (five, fields.next()) else {
-        let found = line.split(',').count();
-        return Err(format!("{found} fields where ts,arm,series,name,value are five"));
-    };
-    let seconds: f64 = ts.parse().map_err(|_| format!("ts {ts:?} is no number of seconds"))?;
-    if !seconds.is_finite() || seconds.abs() > 1e11 {
-        return Err(format!("ts {ts:?} is no time in seconds"));
-    }
-    let arm = match arm {
-        "cand" => Arm::Candidate,
-        "base" => Arm::Stable,
-        other => return Err(format!("arm {other:?} is neither cand nor base")),
-    };
-    let value = match value {
-        "" => f64::NAN,
-        text => text.parse().map_err(|_| format!("value {text:?} is no number"))?,
-    };
-    Ok(Row { at: (seconds * 1000.0).round() as i64, arm, series, name, value })
-}
-
-/// What a row counts, and what else.
-fn counters(name: &str, kind: Kind) -> Result<(Counter, Option<Counter>), String> {
-    let bucket = name.strip_prefix("le_");
-    let counter = match (kind, name, bucket) {
-        (Kind::Errors | Kind::Score, "n", _) => Counter::Total,
-        (Kind::Errors, "x", _) => Counter::Bad,
-        (Kind::Score, "sum", _) => Counter::Sum,
-        (Kind::Score, "sumsq", _) => Counter::SumSquares,
-        (Kind::Latency | Kind::Score, _, Some(bound)) => {
-            let number: f64 = bound
-                .replace("+Inf", "inf")
-                .parse()
-                .map_err(|_| format!("name {name:?} is no bucket such as le_0.1 or le_+Inf"))?;
-            Counter::Bucket(Bound(number))
-        }
-        (Kind::Errors, _, _) => return Err(format!("name {name:?} is neither n nor x")),
-        (Kind::Latency, _, None) => {
-            return Err(format!("name {name:?} is no bucket such as le_0.1 or le_+Inf"));
-        }
-        (Kind::Score, _, None) => return Err(format!("name {name:?} is none of n, sum, sumsq, le_BOUND")),
-    };
-    let all = kind == Kind::Latency && counter == Counter::Bucket(Bound(f64::INFINITY));
-    Ok((counter, all.then_some(Counter::Total)))
 }
 
 fn millis(at: i64) -> DateTime<Utc> {
