@@ -180,12 +180,12 @@ impl Lab {
         Audit::from_now(self.site.run.audit_log())
     }
 
-    /// Prometheus: query, stop, start.
+    /// Prometheus: query, stop, start, how often it scrapes.
     ///
     /// # Errors
     /// Never in a lab that was created whole.
     pub fn prometheus(&self) -> Result<Prometheus<'_>> {
-        Ok(Prometheus::new(self.component("prometheus")?))
+        Ok(Prometheus::new(self.component("prometheus")?, &self.site))
     }
 
     /// A component by name (`node`, `contour`, `kube-proxy`, ...), to kill or freeze it.

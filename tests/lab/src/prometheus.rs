@@ -1,6 +1,7 @@
 //! The lab's Prometheus, as tests use it.
 
-use crate::components::Component;
+pub use crate::components::prometheus::Scrape;
+use crate::components::{Component, Site, prometheus};
 use crate::net;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
@@ -26,11 +27,21 @@ impl Series {
 /// Prometheus, running or stopped.
 pub struct Prometheus<'a> {
     component: &'a Component,
+    site: &'a Site,
 }
 
 impl<'a> Prometheus<'a> {
-    pub(crate) fn new(component: &'a Component) -> Self {
-        Self { component }
+    pub(crate) fn new(component: &'a Component, site: &'a Site) -> Self {
+        Self { component, site }
+    }
+
+    /// Scrapes as often as this from now on.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub async fn scrape(&self, every: Scrape) -> Result<()> {
+        prometheus::configure(self.site, every)?;
+        prometheus::reload().await
     }
 
     /// An instant query.

@@ -75,6 +75,11 @@ pub async fn a_rollback_can_be_recomputed(world: &World) -> Result<()> {
     space.done().await
 }
 
+/// Makes sure that the evidence of status is what the samples say; what that is, in short.
+pub async fn recomputed(space: &Space<'_>) -> Result<String> {
+    Ok(brief(&audit(space, &[]).await?))
+}
+
 /// Recomputes; it must be equal.
 async fn audit(space: &Space<'_>, more: &[&str]) -> Result<Value> {
     let name = format!("{}/digits", space.namespace);

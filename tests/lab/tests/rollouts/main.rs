@@ -18,6 +18,7 @@ mod nonsense;
 mod promotions;
 mod refusals;
 mod regressions;
+mod series;
 mod space;
 mod world;
 
@@ -149,6 +150,7 @@ fn alone(world: Place) -> Vec<Trial> {
         fits::git::service_made_again_all_day,
         fits::git::without_the_guard,
         evidence::prometheus_away_for_two_minutes_is_held,
+        series::dropped_and_made_again_each_request_counts_once,
         kills::killed_in_every_phase_of_a_promotion,
         kills::killed_while_rolling_back,
         audits::killed_at_every_look_the_evidence_is_the_same,
