@@ -49,7 +49,7 @@ impl Sessions {
             Kind::Ratio | Kind::MeanSumSquares | Kind::MeanPassFail | Kind::MeanSumCount => {
                 Some(Self::default())
             }
-            Kind::Latency | Kind::Slo | Kind::MeanHistogram | Kind::Value => None,
+            Kind::Latency | Kind::Slo | Kind::MeanHistogram | Kind::MeanCounted | Kind::Value => None,
         }
     }
 

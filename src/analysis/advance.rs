@@ -156,9 +156,11 @@ fn tally(plan: &MetricPlan, state: &mut MetricState, candidate: &Counts, stable:
         Kind::Latency | Kind::Slo => {
             bound.and_then(|bound| counts.up_to(bound)).map_or(0.0, |fast| counts.n - fast)
         }
-        Kind::MeanHistogram | Kind::MeanSumSquares | Kind::MeanPassFail | Kind::MeanSumCount => {
-            directed_sum(plan, counts)
-        }
+        Kind::MeanHistogram
+        | Kind::MeanSumSquares
+        | Kind::MeanPassFail
+        | Kind::MeanSumCount
+        | Kind::MeanCounted => directed_sum(plan, counts),
         Kind::Value => 0.0,
     };
     for (sums, counts) in [(&mut state.candidate, candidate), (&mut state.stable, stable)] {
@@ -273,7 +275,7 @@ fn out_of_range(plan: &MetricPlan, state: &MetricState) -> bool {
     const FEW: f64 = 10.0;
     let outside = |sums: Tally| sums.x < -FEW || sums.x > sums.n + FEW;
     match plan.kind {
-        Kind::MeanHistogram | Kind::MeanSumSquares | Kind::MeanPassFail => {
+        Kind::MeanHistogram | Kind::MeanSumSquares | Kind::MeanPassFail | Kind::MeanCounted => {
             outside(state.candidate) || outside(state.stable)
         }
         Kind::Ratio | Kind::Latency | Kind::Slo | Kind::MeanSumCount | Kind::Value => false,
@@ -289,16 +291,22 @@ fn numbers(plan: &MetricPlan, tally: Tally, value: Option<f64>) -> ArmNumbers {
 fn mirrored(plan: &MetricPlan) -> bool {
     match plan.kind {
         Kind::Ratio | Kind::Latency | Kind::Slo | Kind::Value => false,
-        Kind::MeanHistogram | Kind::MeanSumSquares | Kind::MeanPassFail | Kind::MeanSumCount => {
-            !plan.higher_is_better()
-        }
+        Kind::MeanHistogram
+        | Kind::MeanSumSquares
+        | Kind::MeanPassFail
+        | Kind::MeanSumCount
+        | Kind::MeanCounted => !plan.higher_is_better(),
     }
 }
 
 fn limit(plan: &MetricPlan, stable: f64) -> f64 {
     match plan.kind {
         Kind::Ratio | Kind::Latency | Kind::Slo | Kind::Value => plan.worse.ratio * stable + plan.worse.plus,
-        Kind::MeanHistogram | Kind::MeanSumSquares | Kind::MeanPassFail | Kind::MeanSumCount => {
+        Kind::MeanHistogram
+        | Kind::MeanSumSquares
+        | Kind::MeanPassFail
+        | Kind::MeanSumCount
+        | Kind::MeanCounted => {
             let bound = plan.worse.ratio * stable - plan.worse.plus;
             if mirrored(plan) { 1.0 - bound } else { bound }
         }

@@ -9,6 +9,7 @@
 
 use super::interval::Counts;
 use super::latency;
+use super::mean;
 use super::plan::{Kind, MetricPlan};
 
 /// Up to here independent events reach, over a long history.
@@ -40,6 +41,7 @@ pub fn phi(plan: &MetricPlan, hour: &Counts, looks: &[Counts]) -> f64 {
         // The rarer of the two outcomes.
         Kind::MeanPassFail if 2.0 * hour.sum > hour.n => of(&|counts| counts.n - counts.sum),
         Kind::MeanPassFail => of(&|counts| counts.sum),
+        Kind::MeanCounted => of(&|counts| mean::lacking(plan, counts)),
         Kind::MeanHistogram | Kind::MeanSumSquares | Kind::MeanSumCount | Kind::Value => 1.0,
     }
 }

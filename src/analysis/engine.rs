@@ -6,7 +6,7 @@ use super::count::{Events, bets, requests_needed};
 use super::interval::Counts;
 use super::latency;
 use super::ledger::{Ledger, Side};
-use super::mean::BoundedMean;
+use super::mean::{BoundedMean, lacking};
 use super::paired_t::{POOL, PairedT};
 use super::plan::{Kind, MetricPlan, Stage};
 use super::text::log_sum_exp;
@@ -31,8 +31,8 @@ impl CountPair {
     }
 
     fn update(&mut self, plan: &MetricPlan, events: Events) {
-        self.bad.add(bets(events, plan.worse, Side::Bad), plan.phi);
-        self.ok.add(bets(events, plan.proof, Side::Ok), plan.phi);
+        self.bad.add(bets(events, plan.bound_on_bad(Side::Bad), Side::Bad), plan.phi);
+        self.ok.add(bets(events, plan.bound_on_bad(Side::Ok), Side::Ok), plan.phi);
         self.sums += events;
     }
 }
@@ -41,7 +41,7 @@ impl CountPair {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Engine {
-    /// Failures, or requests slower than a bound of the user's.
+    /// Failures, requests slower than a bound of the user's, or what scores lack of 1.
     Count(CountPair),
     /// Slow requests at bounds of stable's own latency.
     Latency {
@@ -71,7 +71,7 @@ impl Engine {
     pub fn new(plan: &MetricPlan, stage: Stage) -> Self {
         let horizon = plan.budget.of(stage).horizon;
         match plan.kind {
-            Kind::Ratio | Kind::Slo => Engine::Count(CountPair::new(horizon)),
+            Kind::Ratio | Kind::Slo | Kind::MeanCounted => Engine::Count(CountPair::new(horizon)),
             Kind::Latency => Engine::Latency {
                 history: Counts::default(),
                 bounds: Vec::new(),
@@ -145,10 +145,19 @@ impl Engine {
     pub fn update(&mut self, plan: &MetricPlan, candidate: &Counts, stable: &Counts) -> Result<(), Reason> {
         match self {
             Engine::Count(pair) => {
-                let events = if plan.kind == Kind::Slo {
-                    latency::slow(candidate, stable, plan.bound).ok_or(Reason::BucketMismatch)?
-                } else {
-                    Events { x_c: candidate.bad, n_c: candidate.n, x_b: stable.bad, n_b: stable.n }
+                let bad = |x_c, x_b| Events { x_c, n_c: candidate.n, x_b, n_b: stable.n };
+                let events = match plan.kind {
+                    Kind::Slo => {
+                        latency::slow(candidate, stable, plan.bound).ok_or(Reason::BucketMismatch)?
+                    }
+                    Kind::MeanCounted => bad(lacking(plan, candidate), lacking(plan, stable)),
+                    Kind::Ratio
+                    | Kind::Latency
+                    | Kind::MeanHistogram
+                    | Kind::MeanSumSquares
+                    | Kind::MeanPassFail
+                    | Kind::MeanSumCount
+                    | Kind::Value => bad(candidate.bad, stable.bad),
                 };
                 pair.update(plan, events);
             }
@@ -230,10 +239,18 @@ impl Engine {
         // The average crosses when one of the parts exceeds the bar by its share.
         let share = (pairs.len() as f64).ln();
         let bad = pairs.iter().filter_map(|p| {
-            requests_needed(&p.bad, p.sums, plan.worse, Side::Bad, plan.phi, bar_bad + share)
+            requests_needed(
+                &p.bad,
+                p.sums,
+                plan.bound_on_bad(Side::Bad),
+                Side::Bad,
+                plan.phi,
+                bar_bad + share,
+            )
         });
         let ok = pairs.iter().try_fold(0.0_f64, |most, p| {
-            requests_needed(&p.ok, p.sums, plan.proof, Side::Ok, plan.phi, bar_ok).map(|n| n.max(most))
+            requests_needed(&p.ok, p.sums, plan.bound_on_bad(Side::Ok), Side::Ok, plan.phi, bar_ok)
+                .map(|n| n.max(most))
         });
         let promote = ok.map(|n| (n, Direction::Promote));
         let rollback = bad.reduce(f64::min).map(|n| (n, Direction::Rollback));

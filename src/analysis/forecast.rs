@@ -123,20 +123,19 @@ fn gains(
 ) -> Option<Vec<[f64; BETS]>> {
     let (n_c, n_b) = (traffic.per_look * share, traffic.per_look * (1.0 - share));
     let hour = traffic.hour;
-    let limit = match side {
-        Side::Bad => plan.worse,
-        Side::Ok => plan.proof,
-    };
+    let limit = plan.bound_on_bad(side);
     let counted = |p_b: f64| {
         let p_c = match truth {
             Truth::LikeStable => p_b,
-            Truth::Worse(by) => (by.ratio * p_b + by.plus).min(1.0),
+            Truth::Worse(by) if plan.kind == Kind::MeanCounted => by.on_what_is_lacking().of(p_b).min(1.0),
+            Truth::Worse(by) => by.of(p_b).min(1.0),
         };
         count::bets(Events { x_c: p_c * n_c, n_c, x_b: p_b * n_b, n_b }, limit, side)
     };
     let slow = |bound: f64| hour.up_to(bound).map(|fast| counted((hour.n - fast) / hour.n));
     let tests = match plan.kind {
         Kind::Ratio => vec![counted(hour.bad / hour.n)],
+        Kind::MeanCounted => vec![counted(mean::lacking(plan, hour) / hour.n)],
         Kind::Slo => vec![slow(plan.bound)?],
         Kind::Latency => {
             let bounds = latency::own_bounds(hour, &plan.quantiles).ok()?;
@@ -260,9 +259,11 @@ fn outright(plan: &MetricPlan, traffic: Traffic<'_>, step: &Step) -> Option<f64>
 pub fn default_detect(kind: Kind) -> Limit {
     match kind {
         Kind::Ratio | Kind::Latency | Kind::Slo => Limit::ratio(2.0, 0.0),
-        Kind::MeanHistogram | Kind::MeanSumSquares | Kind::MeanPassFail | Kind::MeanSumCount => {
-            Limit::by(0.1)
-        }
+        Kind::MeanHistogram
+        | Kind::MeanSumSquares
+        | Kind::MeanPassFail
+        | Kind::MeanSumCount
+        | Kind::MeanCounted => Limit::by(0.1),
         Kind::Value => Limit::by(0.0),
     }
 }
@@ -277,12 +278,14 @@ pub fn detect_text(plan: &MetricPlan, detect: Limit) -> String {
                 if detect.plus > 0.0 { format!(" plus {} %", detect.plus * 100.0) } else { String::new() };
             format!("{} times as many {of}{plus}", detect.ratio)
         }
-        Kind::MeanHistogram | Kind::MeanSumSquares | Kind::MeanPassFail | Kind::MeanSumCount => {
-            match plan.better {
-                Better::Higher => format!("lower by {}", detect.plus),
-                Better::Lower => format!("higher by {}", detect.plus),
-            }
-        }
+        Kind::MeanHistogram
+        | Kind::MeanSumSquares
+        | Kind::MeanPassFail
+        | Kind::MeanSumCount
+        | Kind::MeanCounted => match plan.better {
+            Better::Higher => format!("lower by {}", detect.plus),
+            Better::Lower => format!("higher by {}", detect.plus),
+        },
     }
 }
 

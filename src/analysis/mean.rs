@@ -116,7 +116,7 @@ pub fn scores(plan: &MetricPlan, counts: &Counts, centre: f64) -> Scores {
         Kind::MeanHistogram => spread_of_buckets(counts, raw_centre),
         Kind::MeanSumSquares => spread_of_sums(counts.sum_squares, counts, raw_centre),
         Kind::MeanPassFail => spread_of_sums(counts.sum, counts, raw_centre),
-        Kind::Ratio | Kind::Latency | Kind::Slo | Kind::MeanSumCount | Kind::Value => 0.0,
+        Kind::Ratio | Kind::Latency | Kind::Slo | Kind::MeanSumCount | Kind::MeanCounted | Kind::Value => 0.0,
     };
     Scores { n: counts.n, sum, spread }
 }
@@ -124,6 +124,12 @@ pub fn scores(plan: &MetricPlan, counts: &Counts, centre: f64) -> Scores {
 /// The sum of the scores in the direction of the plan.
 pub fn directed_sum(plan: &MetricPlan, counts: &Counts) -> f64 {
     if plan.higher_is_better() { counts.sum } else { counts.n - counts.sum }
+}
+
+/// What the scores lack of the best: bad events in fractions, for the count engine, whose proof covers any badness from 0 to 1
+/// because r^x is convex.
+pub fn lacking(plan: &MetricPlan, counts: &Counts) -> f64 {
+    counts.n - directed_sum(plan, counts)
 }
 
 fn spread_of_sums(sum_squares: f64, counts: &Counts, centre: f64) -> f64 {
@@ -169,6 +175,49 @@ mod tests {
                     }
                 }
                 assert!(expected <= 1.0 + 1e-12, "mu {mu_b} lambda {lambda}: {expected}");
+            }
+        }
+    }
+
+    /// Exact expectation over three scores of 0, 1/2 or 1 in each arm: fractions are as valid as whole events, on both sides.
+    #[test]
+    fn the_expected_bet_on_what_is_lacking_is_at_most_one_on_the_bound() {
+        let sums = |mean: f64, wide: f64| -> Vec<(f64, f64)> {
+            let half = 2.0 * mean.min(1.0 - mean) * (1.0 - wide);
+            let one = [(0.0, 1.0 - mean - half / 2.0), (0.5, half), (1.0, mean - half / 2.0)];
+            let mut all = vec![(0.0, 1.0)];
+            for _ in 0..3 {
+                all = all.iter().flat_map(|(s, p)| one.map(|(t, q)| (s + t, p * q))).collect();
+            }
+            all
+        };
+        let mut plan = plan(Kind::MeanCounted);
+        (plan.worse, plan.proof) = (Limit::ratio(0.98, 0.03), Limit::ratio(0.98, 0.03));
+        for (mu_b, wide) in [(0.6, 0.0), (0.6, 0.5), (0.9, 0.3), (0.97, 1.0)] {
+            for side in [Side::Bad, Side::Ok] {
+                let limit = plan.bound_on_bad(side);
+                let mut expected = [0.0; BETS];
+                for (c, p) in sums(0.98 * mu_b - 0.03, wide) {
+                    for (b, q) in sums(mu_b, wide) {
+                        let counts = |sum: f64| Counts { n: 3.0, sum, ..Counts::default() };
+                        let (x_c, x_b) = (lacking(&plan, &counts(c)), lacking(&plan, &counts(b)));
+                        let events = crate::analysis::count::Events { x_c, n_c: 3.0, x_b, n_b: 3.0 };
+                        let bets = crate::analysis::count::bets(events, limit, side);
+                        expected.iter_mut().zip(bets).for_each(|(e, bet)| *e += p * q * bet.exp());
+                    }
+                }
+                assert!(expected.iter().all(|e| *e <= 1.0 + 1e-9), "mu {mu_b} {side:?}: {expected:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_limit_of_a_mean_is_the_same_limit_on_what_the_scores_lack() {
+        for limit in [Limit::by(0.02), Limit::ratio(0.9, 0.03), Limit::ratio(1.0, 0.0)] {
+            for mu_b in [0.0, 0.4, 0.95, 1.0] {
+                let lowest = limit.ratio * mu_b - limit.plus;
+                let most_lacking = limit.on_what_is_lacking().of(1.0 - mu_b);
+                assert!((1.0 - lowest - most_lacking).abs() < 1e-12, "{limit:?} at {mu_b}");
             }
         }
     }

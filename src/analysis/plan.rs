@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::budget::MetricBudget;
+use super::ledger::Side;
 use super::value::Range;
 
 /// The stages of an attempt. Each has its own ledgers; all canary steps share one.
@@ -33,6 +34,8 @@ pub enum Kind {
     MeanPassFail,
     /// Sum and count of scores: paired t engine, pooled to 30 scores per arm.
     MeanSumCount,
+    /// Sum and count of scores from 0 to 1, with the guarantee of a count: count engine on what they lack of 1.
+    MeanCounted,
     /// The value of an expression, shown or held against [`MetricPlan::range`]: no statistics.
     Value,
 }
@@ -58,6 +61,18 @@ impl Limit {
     /// A drop of at most `by`, for the mean kinds.
     pub const fn by(by: f64) -> Self {
         Self { ratio: 1.0, plus: by }
+    }
+
+    /// What it allows where stable has `share`.
+    pub fn of(self, share: f64) -> f64 {
+        self.ratio * share + self.plus
+    }
+
+    /// This limit of a mean as one on what the scores lack of 1. With b = 1 - mu, `m mu_b - mu_c <= slack` says the same as
+    /// `b_c <= m b_b + (1 - m) + slack`.
+    #[must_use]
+    pub fn on_what_is_lacking(self) -> Self {
+        Self { ratio: self.ratio, plus: 1.0 - self.ratio + self.plus }
     }
 
     /// This limit, nowhere narrower than another.
@@ -179,9 +194,11 @@ impl MetricPlan {
         let (worse, proof) = match kind {
             Kind::Ratio => (Limit::ratio(1.25, 0.0005), Limit::ratio(1.5, 0.001)),
             Kind::Latency | Kind::Slo => (Limit::ratio(1.25, 0.002), Limit::ratio(2.0, 0.005)),
-            Kind::MeanHistogram | Kind::MeanSumSquares | Kind::MeanPassFail | Kind::MeanSumCount => {
-                (Limit::by(0.02), Limit::by(0.05))
-            }
+            Kind::MeanHistogram
+            | Kind::MeanSumSquares
+            | Kind::MeanPassFail
+            | Kind::MeanSumCount
+            | Kind::MeanCounted => (Limit::by(0.02), Limit::by(0.05)),
             Kind::Value => (Limit::by(0.0), Limit::by(0.0)),
         };
         Self {
@@ -207,7 +224,16 @@ impl MetricPlan {
         }
     }
 
-    /// The counters that this kind needs from every pod. Buckets are extra.
+    /// The bound of a side as the count engine takes it: on the share of bad events.
+    pub fn bound_on_bad(&self, side: Side) -> Limit {
+        let limit = match side {
+            Side::Bad => self.worse,
+            Side::Ok => self.proof,
+        };
+        if self.kind == Kind::MeanCounted { limit.on_what_is_lacking() } else { limit }
+    }
+
+    /// Whether more of the score is better.
     pub fn higher_is_better(&self) -> bool {
         self.better == Better::Higher
     }

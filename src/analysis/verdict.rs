@@ -173,7 +173,11 @@ pub fn bound_text(plan: &MetricPlan, limit: Limit) -> String {
         Kind::Ratio | Kind::Latency | Kind::Slo => {
             format!("{} x stable + {} %", limit.ratio, trim(limit.plus * 100.0))
         }
-        Kind::MeanHistogram | Kind::MeanSumSquares | Kind::MeanPassFail | Kind::MeanSumCount => {
+        Kind::MeanHistogram
+        | Kind::MeanSumSquares
+        | Kind::MeanPassFail
+        | Kind::MeanSumCount
+        | Kind::MeanCounted => {
             let sign = if plan.higher_is_better() { "-" } else { "+" };
             let stable =
                 if limit.ratio == 1.0 { "stable".into() } else { format!("{} x stable", limit.ratio) };

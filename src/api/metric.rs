@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::rules::{self, metric};
-use super::{ErrorBudget, HoldOrRollback, Preset, RollbackOrHold, Slo, Span, Unit, Value};
+use super::{ErrorBudget, Guarantee, HoldOrRollback, Preset, RollbackOrHold, Slo, Span, Unit, Value};
 
 /// What is compared between candidate and stable.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq)]
@@ -193,6 +193,7 @@ pub struct Latency {
 #[x_kube(validation = metric::mean_source())]
 #[x_kube(validation = metric::squares_go_with_sum())]
 #[x_kube(validation = metric::unbounded_goes_with_sum())]
+#[x_kube(validation = metric::guarantee_goes_with_sum_alone())]
 #[serde(rename_all = "camelCase")]
 pub struct Mean {
     /// Histogram of the score by its base name, without `_bucket`.
@@ -223,6 +224,9 @@ pub struct Mean {
     /// back and proves nothing, because its mean hangs on few large values.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unbounded: bool,
+    /// How far the test of a `sum` and a `count` alone can be trusted.
+    #[serde(default, skip_serializing_if = "Guarantee::is_asymptotic")]
+    pub guarantee: Guarantee,
     /// Which way is better.
     #[serde(default)]
     pub better: Better,

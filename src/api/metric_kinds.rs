@@ -96,6 +96,25 @@ impl Unit {
     }
 }
 
+/// How far the test of scores can be trusted of which only sum and count are known.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[schemars(transform = crate::api::schema::words)]
+pub enum Guarantee {
+    /// A test that is right for many scores and needs no more of them than their spread asks for.
+    #[default]
+    Asymptotic,
+    /// What the scores lack of 1 is counted, which is right for any number of scores between 0 and 1. It needs more of them, the
+    /// more the less they are spread.
+    Exact,
+}
+
+impl Guarantee {
+    /// The default, which is not written out.
+    pub fn is_asymptotic(&self) -> bool {
+        *self == Guarantee::Asymptotic
+    }
+}
+
 /// How `falseRollbackRate` is shared out, once, at the start of an attempt. The parts add up to 1. A stage that is not
 /// configured, and a guard without a `ratio` metric, give their part to the canary.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Copy, Debug, PartialEq)]

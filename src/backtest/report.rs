@@ -66,9 +66,13 @@ fn numbers(v: &MetricVerdict, replay: &Replay) -> String {
     let kind =
         replay.verdicts.iter().position(|one| one.metric == v.metric).and_then(|i| replay.kinds.get(i));
     let what = match kind {
-        Some(Kind::MeanHistogram | Kind::MeanSumSquares | Kind::MeanPassFail | Kind::MeanSumCount) => {
-            "scores"
-        }
+        Some(
+            Kind::MeanHistogram
+            | Kind::MeanSumSquares
+            | Kind::MeanPassFail
+            | Kind::MeanSumCount
+            | Kind::MeanCounted,
+        ) => "scores",
         Some(Kind::Value) => "values",
         Some(Kind::Ratio | Kind::Latency | Kind::Slo) | None => "requests",
     };

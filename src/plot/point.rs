@@ -43,9 +43,11 @@ pub fn unit(kind: Kind) -> (Unit, &'static str) {
         Kind::Ratio => (Unit::Share, "share of bad requests"),
         Kind::Latency => (Unit::Share, "share of requests slower than the highest chosen bound"),
         Kind::Slo => (Unit::Share, "share of requests slower than the bound"),
-        Kind::MeanHistogram | Kind::MeanSumSquares | Kind::MeanPassFail | Kind::MeanSumCount => {
-            (Unit::Number, "mean")
-        }
+        Kind::MeanHistogram
+        | Kind::MeanSumSquares
+        | Kind::MeanPassFail
+        | Kind::MeanSumCount
+        | Kind::MeanCounted => (Unit::Number, "mean"),
         Kind::Value => (Unit::Number, "value"),
     }
 }

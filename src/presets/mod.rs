@@ -16,7 +16,8 @@ mod vllm;
 mod tests;
 
 use crate::api::{
-    Arms, Better, GatewayArm, Latency, Mean, Metric, ModelRolloutSpec, Preset, Ratio, RollbackOrHold, Unit,
+    Arms, Better, GatewayArm, Guarantee, Latency, Mean, Metric, ModelRolloutSpec, Preset, Ratio,
+    RollbackOrHold, Unit,
 };
 
 /// Replaces each preset by its metrics.
@@ -99,6 +100,7 @@ fn mean(name: &str, sum: &str, count: &str) -> Metric {
         sum_of_squares: None,
         pass_fail: false,
         unbounded: true,
+        guarantee: Guarantee::default(),
         better: Better::Lower,
     };
     Metric { mean: Some(mean), ..named(name) }

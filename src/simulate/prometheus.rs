@@ -260,6 +260,7 @@ impl Prometheus {
         let known = [
             "http_requests_total",
             "http_request_duration_seconds",
+            "generation_seconds",
             "feedback",
             "quality",
             "gateway_requests",
@@ -317,9 +318,11 @@ impl Prometheus {
                 make(Counter::Total, "le=\"+Inf\",".to_owned(), &|c| c.total),
             ],
             Field::Buckets => {
+                let long = if q.selector.starts_with("generation") { 10.0 } else { 1.0 };
                 let bound = |i: usize| {
-                    let label = format!("le=\"{}\",", BOUNDS[i]);
-                    make(Counter::Bucket(Bound(BOUNDS[i])), label, &move |c| c.buckets[i])
+                    let edge = long * BOUNDS[i];
+                    let label = format!("le=\"{edge}\",");
+                    make(Counter::Bucket(Bound(edge)), label, &move |c| c.buckets[i])
                 };
                 let all = make(Counter::Total, "le=\"+Inf\",".to_owned(), &|c| c.total);
                 (0..BOUNDS.len()).map(bound).chain([all]).collect()

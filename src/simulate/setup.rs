@@ -210,7 +210,7 @@ pub fn rollout(name: &str, stamp: &str) -> Value {
 }
 
 /// A metric of the rollout: `errors` as the gateway counts them, `pod-errors` and `errors-apart` (two counters), `latency`, `accuracy` (sum and count) and
-/// `accuracy-squares` (a sum of squares too), `quality` (histogram) and `slo` as the pods do, `orders` (pass/fail, only shown), `share` and `share-shown` are values, `typo` matches nothing.
+/// `accuracy-squares` (a sum of squares too), `accuracy-exact` (with the guarantee of a count), `generation` (`latency`, ten times as long), `quality` (histogram) and `slo` as the pods do, `orders` (pass/fail, only shown), `share` and `share-shown` are values, `typo` matches nothing.
 pub fn metric(name: &str) -> Value {
     let ratio = |family: &str| json!({ "bad": format!("{family}{{code=~\"5..\"}}"), "total": family });
     let mut out = match name {
@@ -221,6 +221,10 @@ pub fn metric(name: &str) -> Value {
         "errors-apart" => json!({ "ratio": { "bad": "bad_requests_total", "good": "good_requests_total" } }),
         "pod-errors" => json!({ "ratio": ratio("http_requests_total") }),
         "latency" => json!({ "latency": { "histogram": "http_request_duration_seconds" } }),
+        "generation" => json!({ "latency": { "histogram": "generation_seconds" } }),
+        "accuracy-exact" => json!({ "mean": {
+            "sum": "feedback_correct_total", "count": "feedback_total", "guarantee": "Exact",
+        } }),
         "accuracy" => json!({ "mean": { "sum": "feedback_correct_total", "count": "feedback_total" } }),
         "quality" => json!({ "mean": { "histogram": "quality" } }),
         "accuracy-squares" => json!({ "mean": {

@@ -71,7 +71,9 @@ impl Law {
             Kind::MeanPassFail => Law::PassFail(mean),
             // Left out of studies: what an expression of the user's gives cannot be drawn.
             Kind::Value => Law::PassFail(0.0),
-            Kind::MeanHistogram | Kind::MeanSumSquares | Kind::MeanSumCount => Law::Scores(beta(mean)),
+            Kind::MeanHistogram | Kind::MeanSumSquares | Kind::MeanSumCount | Kind::MeanCounted => {
+                Law::Scores(beta(mean))
+            }
         }
     }
 

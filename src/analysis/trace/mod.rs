@@ -154,6 +154,7 @@ impl Trace {
             Kind::Latency => super::Kind::Latency,
             Kind::Score if has(|counter| counter == Counter::SumSquares) => super::Kind::MeanSumSquares,
             Kind::Score if has(|counter| matches!(counter, Counter::Bucket(_))) => super::Kind::MeanHistogram,
+            Kind::Score if settings.exact => super::Kind::MeanCounted,
             Kind::Score => super::Kind::MeanSumCount,
         };
         settings.plan(kind)

@@ -4,7 +4,7 @@ use crate::analysis::budget::{LedgerBudget, MetricBudget};
 use crate::analysis::{Kind, Limit, MetricPlan};
 
 /// The names, each with its default and what it means.
-pub const KEYS: [(&str, &str, &str); 17] = [
+pub const KEYS: [(&str, &str, &str); 18] = [
     ("alpha", "0.01", "chance that a version as good as stable is rolled back, however often one looks"),
     ("alpha_promote", "0.05", "the same for a version beyond the promotion bound being promoted"),
     ("rho", "1.25", "errors, latency: rolled back beyond rho x stable + eps"),
@@ -21,6 +21,11 @@ pub const KEYS: [(&str, &str, &str); 17] = [
     ("min_n", "100", "requests of the candidate before a promotion"),
     ("stale", "4", "looks without new requests in an arm until NO_DATA"),
     ("pool", "30", "score with sum and count only: scores in an interval before it is tested; fixed"),
+    (
+        "exact",
+        "0",
+        "score with sum and count only: 1 counts what the scores lack of 1, which needs more of them",
+    ),
     ("quantiles", "0.5,0.9,0.99,0.999", "latency: quantiles of stable's own latency that are the limits"),
 ];
 
@@ -61,6 +66,8 @@ pub struct Settings {
     phi: f64,
     min_n: u32,
     stale: u32,
+    /// For scores with sum and count only.
+    pub(super) exact: bool,
     quantiles: Vec<f64>,
 }
 
@@ -79,6 +86,7 @@ impl Default for Settings {
             phi: 1.0,
             min_n: 100,
             stale: 4,
+            exact: false,
             quantiles: vec![0.5, 0.9, 0.99, 0.999],
         }
     }
@@ -125,6 +133,7 @@ impl Settings {
             "min_n" => self.min_n = count(0)?,
             "stale" => self.stale = count(1)?,
             "pool" => fixed(30.0)?,
+            "exact" => self.exact = number(0.0, 1.0)? > 0.5,
             "quantiles" => {
                 let all: Option<Vec<f64>> = value
                     .split(',')
@@ -152,9 +161,11 @@ impl Settings {
         let kept = 1.0 - self.margin;
         (plan.worse, plan.proof) = match kind {
             Kind::Ratio | Kind::Latency | Kind::Slo => (self.rho, self.rho_promote),
-            Kind::MeanHistogram | Kind::MeanSumSquares | Kind::MeanPassFail | Kind::MeanSumCount => {
-                (Limit::ratio(kept, self.slack), Limit::ratio(kept, self.slack_promote))
-            }
+            Kind::MeanHistogram
+            | Kind::MeanSumSquares
+            | Kind::MeanPassFail
+            | Kind::MeanSumCount
+            | Kind::MeanCounted => (Limit::ratio(kept, self.slack), Limit::ratio(kept, self.slack_promote)),
             Kind::Value => (plan.worse, plan.proof),
         };
         plan.alpha_promote = self.alpha_promote;

@@ -114,6 +114,16 @@ pub fn unbounded_goes_with_sum() -> Rule {
     )
 }
 
+/// What has an exact test anyway, or can have none, asks for no guarantee.
+pub fn guarantee_goes_with_sum_alone() -> Rule {
+    rule(
+        "!has(self.guarantee) || self.guarantee != 'Exact' || (has(self.sum) && !has(self.sumOfSquares) && \
+         !(has(self.passFail) && self.passFail) && !(has(self.unbounded) && self.unbounded))",
+        "mean.guarantee: Exact goes with sum and count alone: the tests of a histogram, of sumOfSquares and of passFail are exact, and \
+         values that are unbounded have no exact test",
+    )
+}
+
 /// A drop of a score by more than 1 cannot be.
 pub fn by_is_within_scores() -> Rule {
     let within =

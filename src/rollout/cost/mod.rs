@@ -26,6 +26,7 @@ pub fn counts(plan: &MetricPlan) -> bool {
         | Kind::MeanSumSquares
         | Kind::MeanPassFail
         | Kind::MeanSumCount
+        | Kind::MeanCounted
         | Kind::Value => false,
     };
     of_requests && !plan.observe_only

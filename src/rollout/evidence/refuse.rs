@@ -147,7 +147,7 @@ fn range(metric: &Metric, past: &Counts) -> Option<Refusal> {
     let square = if mean.sum_of_squares.is_some() { past.sum_squares - past.sum } else { 0.0 };
     let outside = past.sum > past.n + FEW || past.sum < -FEW || beyond_one > FEW || square > FEW;
     outside.then(|| {
-        let also = if mean.histogram.is_none() && mean.sum_of_squares.is_none() && !mean.pass_fail {
+        let also = if mean.histogram.is_none() && mean.sum_of_squares.is_none() && !mean.pass_fail && mean.guarantee.is_asymptotic() {
             ", or say unbounded: true (times, tokens, costs): then it can bring traffic back and proves nothing"
         } else {
             ""

@@ -151,6 +151,7 @@ fn kind(metric: &Metric) -> Kind {
         // The squares of values without bounds are for the A/B test; the exact tests are not for them.
         (None, None, None, Some(mean)) if mean.unbounded => Kind::MeanSumCount,
         (None, None, None, Some(mean)) if mean.sum_of_squares.is_some() => Kind::MeanSumSquares,
+        (None, None, None, Some(mean)) if mean.guarantee == api::Guarantee::Exact => Kind::MeanCounted,
         (None, None, None, _) => Kind::MeanSumCount,
     }
 }
