@@ -191,6 +191,43 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::analysis::{Bound, Counter, Counts};
+    use crate::rollout::warm_up_of;
+
+    /// Errors finish early and successes late: until the long requests after a change of the share are through, failures are
+    /// over-counted.
+    #[test]
+    fn long_requests_make_the_warm_up_twice_the_longest_p99_of_stable() {
+        let hour = |p99: f64| {
+            let mut hour = Counts::default();
+            let buckets = [(p99, 995.0), (600.0, 1000.0), (f64::INFINITY, 1000.0)];
+            for (bound, n) in buckets {
+                hour.gain(Counter::Bucket(Bound(bound)), n);
+            }
+            hour.gain(Counter::Total, 1000.0);
+            Past { hour, ..Past::default() }
+        };
+        let metrics: Vec<Metric> = serde_json::from_value(json!([
+            {"name": "errors", "ratio": {"bad": "b", "total": "t"}},
+            {"name": "first", "latency": {"histogram": "h"}},
+            {"name": "all", "latency": {"histogram": "g"}},
+        ]))
+        .unwrap();
+        let warm_up = |first: f64, all: f64| {
+            let pasts = [("errors", hour(0.1)), ("first", hour(first)), ("all", hour(all))];
+            let pasts = pasts.map(|(name, past)| (name.to_owned(), past)).into();
+            let spec = serde_json::from_value(json!({
+                "model": "m", "version": "1.0.0", "environment": "production", "workload": {"deployment": "d"},
+                "traffic": {"service": "s", "gatewayAPI": {"httpRoute": "r"}},
+                "strategy": {"canary": {"steps": [{"weight": 10, "hold": "1m"}]}}, "analysis": {"warmUp": "60s"},
+            }))
+            .unwrap();
+            warm_up_of(&spec, tail_ms(&metrics, &pasts)).num_seconds()
+        };
+        assert_eq!(warm_up(2.0, 45.0), 90, "twice the longest");
+        assert_eq!(warm_up(29.0, 0.5), 60, "warmUp where that is longer");
+        assert_eq!(warm_up(2.0, 600.0), 1200);
+    }
 
     fn bounds(limits_of: Value) -> (Limit, Limit) {
         let mut metric = json!({"name": "m"});
