@@ -38,7 +38,8 @@
 //!
 //! What moves a test beside the samples (a stage, a step, a time that is not judged) is noted in status and done by one function,
 //! now and when an attempt is recomputed: `rollout/evidence/journal`. `understudy audit-evidence` does that against Prometheus, and
-//! the simulation at the end of every attempt.
+//! the simulation at the end of every attempt. In status the tests are one packed text (`api/status/packed`), so that eight metrics fit
+//! into 16 KiB; what people read of them is `status.analysis`.
 //!
 //! The outcome is never remembered: the next pass reads it back from the world. A step costs three writes: intent, route,
 //! outcome.
