@@ -7,7 +7,7 @@ KEEP ?=
 RELEASE := $(abspath $(or $(CARGO_TARGET_DIR),target)/release/understudy)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint doc unit evidence lab-test rollouts fits lab lab-up lab-down crds release clean prerequisites
+.PHONY: help demo test lint doc unit evidence lab-test rollouts scale fits lab lab-up lab-down crds release clean prerequisites
 
 help: ## Say what there is
 	@echo "Understudy releases model versions safely on Kubernetes. Two commands to start with:"
@@ -72,6 +72,10 @@ lab-test: prerequisites rollouts ## Tests on a real control plane, gateway and P
 rollouts: prerequisites release ## Rollouts on the lab alone: promotions, regressions, edits, kills, costs, bad input
 	$(CARGO) build --workspace --bins
 	UNDERSTUDY_BIN=$(RELEASE) $(CARGO) test -p understudy-lab --test rollouts $(if $(ONLY),-- $(ONLY))
+
+scale: prerequisites release ## Measure what a hundred rollouts in mid-canary cost: queries a second, and the operator's share of a core
+	$(CARGO) build --workspace --bins
+	MEASURE=$(or $(ROLLOUTS),100) UNDERSTUDY_BIN=$(RELEASE) $(CARGO) test -p understudy-lab --test rollouts -- scale::
 
 fits: prerequisites release ## Tests of how it fits a cluster with autoscalers, Git syncs and policies; writes docs/fits.md
 	$(CARGO) build --workspace --bins

@@ -35,7 +35,7 @@ pub async fn an_idle_rollout_costs_nothing(world: &World) -> Result<()> {
 }
 
 /// Queries that Prometheus has answered since it was started, by its own count.
-async fn queries() -> Result<f64> {
+pub async fn queries() -> Result<f64> {
     let url = format!("{}/metrics", net::PROMETHEUS);
     let answer = lab::http::get(&url, &[], Duration::from_secs(5)).await?;
     let lines = answer.body.lines().filter(|line| {
@@ -164,9 +164,22 @@ pub async fn ten_rollouts_fit_into_forty_megabytes(world: &World) -> Result<()> 
     space.done().await
 }
 
-/// A workload without a process, with its rollout, adopted.
+/// A workload without a process, with its rollout, looked at; it never goes on.
 async fn small(space: &Space<'_>, name: &str) -> Result<()> {
-    let namespace = &space.namespace;
+    let mut rollout = manifests::rollout(&space.namespace);
+    rollout["spec"]["suspend"] = json!(true);
+    workload(space.world, &space.namespace, name, &rollout).await?;
+    let rollouts = space.rollouts();
+    lab::wait::wait_for(&format!("{name} to be looked at"), SOON, async || {
+        let found = rollouts.get(name).await.map_err(|error| error.to_string())?;
+        found.status.and_then(|status| status.phase).ok_or("no phase".to_owned())
+    })
+    .await?;
+    Ok(())
+}
+
+/// A workload whose pods are ready without a process, and its rollout.
+pub async fn workload(world: &World, namespace: &str, name: &str, rollout: &Value) -> Result<()> {
     let labels = json!({"app": name});
     let metadata = json!({"name": name, "namespace": namespace});
     let objects = [
@@ -180,22 +193,16 @@ async fn small(space: &Space<'_>, name: &str) -> Result<()> {
             "hostnames": [format!("{name}.lab")], "parentRefs": [{"name": "lab", "namespace": "lab-system"}],
             "rules": [{"backendRefs": [{"name": name, "port": 80}]}]}}),
         {
-            let mut rollout = manifests::rollout(namespace);
+            let mut rollout = rollout.clone();
             rollout["metadata"]["name"] = json!(name);
             rollout["spec"]["workload"]["deployment"] = json!(name);
-            rollout["spec"]["traffic"] = json!({"service": name, "gatewayAPI": {"httpRoute": name}});
-            rollout["spec"]["suspend"] = json!(true);
+            rollout["spec"]["traffic"]["service"] = json!(name);
+            rollout["spec"]["traffic"]["gatewayAPI"] = json!({"httpRoute": name});
             rollout
         },
     ];
     for object in &objects {
-        space.apply(object).await?;
+        world.applier.apply(&object.to_string(), "team").await?;
     }
-    let rollouts = space.rollouts();
-    lab::wait::wait_for(&format!("{name} to be looked at"), SOON, async || {
-        let found = rollouts.get(name).await.map_err(|error| error.to_string())?;
-        found.status.and_then(|status| status.phase).ok_or("no phase".to_owned())
-    })
-    .await?;
     Ok(())
 }

@@ -18,6 +18,7 @@ mod nonsense;
 mod promotions;
 mod refusals;
 mod regressions;
+mod scale;
 mod series;
 mod space;
 mod world;
@@ -35,7 +36,7 @@ use world::World;
 const TOGETHER: usize = 4;
 
 fn main() -> ExitCode {
-    lab::suite::main(|| together(None).into_iter().chain(alone(None)).collect(), run)
+    lab::suite::main(|| [together(None), alone(None), measured(None)].into_iter().flatten().collect(), run)
 }
 
 fn run() -> Result<ExitCode> {
@@ -54,7 +55,8 @@ fn run() -> Result<ExitCode> {
     let first = libtest_mimic::run(&arguments, together(with()));
     arguments.test_threads = Some(1);
     let second = libtest_mimic::run(&arguments, alone(with()));
-    let failed = first.has_failed() || second.has_failed();
+    let third = libtest_mimic::run(&arguments, measured(with()));
+    let failed = first.has_failed() || second.has_failed() || third.has_failed();
     if failed {
         world.print_log();
         world.failures.print("the tests of rollouts on the lab");
@@ -159,4 +161,10 @@ fn alone(world: Place) -> Vec<Trial> {
         // Last: it deletes the policies that the tests before it depend on.
         fits::bad_input::things_taken_and_turned_at_rest,
     ]
+}
+
+/// What is measured when asked for, and takes too long for every day: `make scale`.
+fn measured(world: Place) -> Vec<Trial> {
+    let asked = std::env::var_os("MEASURE").is_some();
+    if asked { trials![world; scale::a_hundred_rollouts_in_mid_canary] } else { Vec::new() }
 }
