@@ -5,7 +5,6 @@ use chrono::Utc;
 use super::context::Context;
 use super::error::Error;
 use super::queue::Next;
-use crate::api::ModelRollout;
 use crate::cluster::client::DEADLINE;
 use crate::cluster::shelf::Key;
 use crate::registry::model_version;
@@ -16,9 +15,7 @@ use crate::registry::model_version;
 /// When the write fails.
 pub async fn reconcile(ctx: &Context, key: &Key) -> Result<Next, Error> {
     let Some(version) = ctx.stores.versions.get(key) else { return Ok(Next::Gone) };
-    let rollouts: Vec<ModelRollout> =
-        ctx.stores.rollouts.list(&key.namespace).iter().map(|r| ModelRollout::clone(r)).collect();
-    let status = model_version::status(&version, &rollouts, Utc::now());
+    let status = model_version::status(&version, &ctx.stores.rollouts.list(&key.namespace), Utc::now());
     let wrote = ctx.writer.version_status(&version, &status, DEADLINE).await?;
     Ok(Next::Wait { until: None, wrote })
 }

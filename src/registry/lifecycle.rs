@@ -41,8 +41,9 @@ pub struct VersionId<'a> {
 }
 
 impl VersionId<'_> {
+    /// History has the first digits of a digest only; nothing is known where there is none.
     fn is(&self, version: &str, digest: &str) -> bool {
-        self.version == version && (digest.is_empty() || self.digest.is_empty() || digest == self.digest)
+        self.version == version && (self.digest.is_empty() || self.digest.starts_with(digest))
     }
 }
 
@@ -191,6 +192,16 @@ mod tests {
         let mut other = candidate("Canary", 5);
         other["candidate"]["bundleDigest"] = "sha256:other".into();
         assert_eq!(stage_of(&[other]), (Stage::Staging, vec![]));
+    }
+
+    #[test]
+    fn history_tells_content_apart_by_the_first_digits() {
+        let mut status = active("3.0.0");
+        status["history"] = past("2.0.0", "Active");
+        for (digest, stage) in [("sha256:tw", Stage::Deprecated), ("sha256:ot", Stage::Staging)] {
+            status["history"][0]["bundleDigest"] = digest.into();
+            assert_eq!(stage_of(&[status.clone()]).0, stage, "{digest}");
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The status of a `ModelVersion`: its identity, where it stands and who uses it.
 
+use std::borrow::Borrow;
+
 use chrono::{DateTime, Utc};
 
 use super::bundle;
@@ -14,11 +16,16 @@ const USES_LIMIT: usize = 100;
 /// written then.
 ///
 /// `rollouts` may be of any namespace and model; those that cannot use this version are left aside.
-pub fn status(mv: &ModelVersion, rollouts: &[ModelRollout], now: DateTime<Utc>) -> ModelVersionStatus {
+pub fn status(
+    mv: &ModelVersion,
+    rollouts: &[impl Borrow<ModelRollout>],
+    now: DateTime<Utc>,
+) -> ModelVersionStatus {
     let before = mv.status.clone().unwrap_or_default();
     let digest = bundle::digest(&mv.spec);
     let views: Vec<RolloutView<'_>> = rollouts
         .iter()
+        .map(Borrow::borrow)
         .filter(|r| r.metadata.namespace == mv.metadata.namespace)
         .filter_map(RolloutView::of)
         .collect();
@@ -97,6 +104,8 @@ mod tests {
         .unwrap()
     }
 
+    const NONE: [ModelRollout; 0] = [];
+
     fn rollout(namespace: &str, status: Value) -> ModelRollout {
         serde_json::from_value(json!({
             "apiVersion": "understudy.dev/v1alpha1", "kind": "ModelRollout",
@@ -114,7 +123,7 @@ mod tests {
 
     #[test]
     fn a_new_version_is_registered_and_staging() {
-        let status = status(&version(), &[], at(0));
+        let status = status(&version(), &NONE, at(0));
         assert_eq!(status.stage, Some(Stage::Staging));
         assert_eq!(status.bundle_digest, Some(bundle::digest(&version().spec)));
         assert_eq!(status.observed_generation, Some(1));
@@ -142,18 +151,18 @@ mod tests {
     fn what_was_active_is_deprecated_even_when_its_rollout_is_gone() {
         let mut mv = version();
         mv.status = Some(status(&mv, &[rollout("ns", serving())], at(0)));
-        mv.status = Some(status(&mv, &[], at(1)));
-        assert_eq!(status(&mv, &[], at(2)).stage, Some(Stage::Deprecated));
+        mv.status = Some(status(&mv, &NONE, at(1)));
+        assert_eq!(status(&mv, &NONE, at(2)).stage, Some(Stage::Deprecated));
     }
 
     #[test]
     fn content_that_changed_under_the_same_object_is_not_ready_and_stays_so() {
         let mut mv = version();
-        mv.status = Some(status(&mv, &[], at(0)));
+        mv.status = Some(status(&mv, &NONE, at(0)));
         let registered = mv.status.clone().unwrap().bundle_digest;
         mv.spec.weights.artifact.as_mut().unwrap().digest = "sha256:bb".into();
         for second in 1..3 {
-            let next = status(&mv, &[], at(second));
+            let next = status(&mv, &NONE, at(second));
             assert_eq!(next.bundle_digest, registered);
             let ready = condition::get(&next.conditions, ConditionType::Ready).unwrap();
             assert_eq!((ready.status.as_str(), ready.reason.as_str()), ("False", "BundleChanged"));
