@@ -86,12 +86,16 @@ impl Writer {
     }
 }
 
-fn patch<K: Resource, S: Serialize + Default>(
+fn patch<K: Resource, S: Serialize + PartialEq>(
     target: &Target<'_>,
     observed: &K,
     old: Option<&S>,
     new: &S,
 ) -> Result<Option<Patch<Value>>, WriteError> {
+    // Most passes change nothing, and the tests in a status are packed to be compared as text.
+    if old == Some(new) {
+        return Ok(None);
+    }
     let json = |status: &S| serde_json::to_value(status).map_err(|e| target.error(Why::Json(e)));
     let old = match old {
         Some(old) => json(old)?,
