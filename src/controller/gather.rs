@@ -56,7 +56,7 @@ pub fn gather(ctx: &Context, key: &Key, now: DateTime<Utc>) -> Option<Observed> 
             .list(namespace)
             .iter()
             .filter(|v| v.spec.model == rollout.spec.model)
-            .map(|v| (**v).clone())
+            .cloned()
             .collect(),
         decisions: stores
             .decisions
@@ -65,9 +65,9 @@ pub fn gather(ctx: &Context, key: &Key, now: DateTime<Utc>) -> Option<Observed> 
             .filter(|d| d.spec.rollout == key.name && d.status.as_ref().is_none_or(|s| s.outcome.is_none()))
             .map(|d| (**d).clone())
             .collect(),
-        origin: deployment(Slot::Origin).map(|d| (*d).clone()),
-        slots: Slot::OURS.into_iter().filter_map(|s| Some((s, (*deployment(s)?).clone()))).collect(),
-        services: stores.services.list(namespace).iter().map(|s| (**s).clone()).collect(),
+        origin: deployment(Slot::Origin),
+        slots: Slot::OURS.into_iter().filter_map(|s| Some((s, deployment(s)?))).collect(),
+        services: stores.services.list(namespace),
         other_pod_labels: other_pod_labels(stores, namespace, &origin_name),
         covering: None,
         claims: claims(stores, namespace),

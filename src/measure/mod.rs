@@ -5,6 +5,7 @@
 //! [`metric::read`] asks it for all selectors of one metric and both arms.
 
 pub mod discover;
+mod memo;
 pub mod metric;
 mod native;
 pub mod prometheus;

@@ -3,17 +3,25 @@
 //!
 //! A query may select more than one question wants. Which series are whose is decided here, by the same matchers.
 
+use std::sync::Arc;
+
 use promql_parser::label::{Matcher, Matchers};
 use promql_parser::parser::VectorSelector;
 
+use super::memo::Memo;
 use super::promql::{ScopeError, any_of, kept, pod_names};
 use super::source::{ArmMatcher, Series};
+
+/// Users' selectors, read.
+static READ: Memo<(String, Arc<Vec<Matcher>>)> = Memo::of(1000);
+/// Selectors to be asked, by what is wanted.
+static ASKED: Memo<Vec<(String, Vec<usize>)>> = Memo::of(1000);
 
 /// One selector of one arm: what is asked for, before it is known with what else.
 #[derive(Clone, Debug)]
 pub struct Wanted {
     name: String,
-    matchers: Vec<Matcher>,
+    matchers: Arc<Vec<Matcher>>,
     /// The label that tells the arms apart, and this arm's values of it.
     label: String,
     values: Vec<String>,
@@ -40,7 +48,10 @@ impl Wanted {
         if values.is_empty() {
             return Err(ScopeError::EmptyArm);
         }
-        let (name, matchers) = kept(selector, differing, std::slice::from_ref(&label))?;
+        let (name, matchers) = READ.get(format!("{selector:?} {differing:?} {label:?}"), || {
+            let (name, matchers) = kept(selector, differing, std::slice::from_ref(&label))?;
+            Ok((name, Arc::new(matchers)))
+        })?;
         Ok(Self { name, matchers, label, values })
     }
 
@@ -71,6 +82,14 @@ impl Wanted {
 /// # Errors
 /// [`ScopeError::Unprintable`] when a selector does not read back as what was meant.
 pub fn together(wanted: &[Wanted]) -> Result<Vec<(String, Vec<usize>)>, ScopeError> {
+    let key = |one: &Wanted| {
+        let matchers: Vec<String> = one.matchers.iter().map(Matcher::to_string).collect();
+        format!("{:?} {matchers:?} {:?} {:?}", one.name, one.label, one.values)
+    };
+    ASKED.get(wanted.iter().map(key).collect(), || joined(wanted))
+}
+
+fn joined(wanted: &[Wanted]) -> Result<Vec<(String, Vec<usize>)>, ScopeError> {
     let mut groups: Vec<(Vec<usize>, Vec<usize>)> = Vec::new();
     // Those with the fewest matchers first: the others may be among what they select.
     let mut order: Vec<usize> = (0..wanted.len()).collect();
@@ -108,7 +127,7 @@ fn selector(heads: &[&Wanted], members: &[&Wanted]) -> Result<String, ScopeError
     let mut names: Vec<&str> = heads.iter().map(|one| one.name.as_str()).collect();
     names.sort_unstable();
     names.dedup();
-    let mut matchers = first.matchers.clone();
+    let mut matchers = first.matchers.to_vec();
     matchers.push(any_of(&first.label, &values)?);
     let name = match names.as_slice() {
         [only] => Some((*only).to_owned()),

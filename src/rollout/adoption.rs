@@ -29,7 +29,7 @@ pub fn ensure(d: &mut Draft<'_>) -> Result<(), (&'static str, String)> {
         let name = service.metadata.name.clone().unwrap_or_default();
         let relation = if name == user { services::relation_of_named } else { services::relation };
         match relation(service, &origin, &d.obs.other_pod_labels) {
-            Relation::Follows => following.push(service),
+            Relation::Follows => following.push(service.as_ref()),
             Relation::NotMovable(message) => return Err(("ServiceNotMovable", message)),
             Relation::Unrelated => {}
         }

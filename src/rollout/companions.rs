@@ -310,7 +310,7 @@ mod tests {
         let obs = Observed {
             autoscalers,
             budgets,
-            origin: Some(serde_json::from_value(origin).unwrap()),
+            origin: Some(std::sync::Arc::new(serde_json::from_value(origin).unwrap())),
             ..Observed::only(rollout, now)
         };
         let mut d = Draft::new(&obs);

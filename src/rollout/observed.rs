@@ -1,6 +1,7 @@
 //! Everything that `decide` may know about the world, as one value.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use chrono::{DateTime, Duration, Utc};
 use k8s_openapi::api::apps::v1::Deployment;
@@ -31,15 +32,15 @@ pub struct Observed {
     /// UIDs of all ModelRollouts in the namespace: a slot of a UID that is not among them is orphaned and may be taken over.
     pub rollout_uids: BTreeSet<String>,
     /// Registered versions of the rollout's model.
-    pub versions: Vec<ModelVersion>,
+    pub versions: Vec<Arc<ModelVersion>>,
     /// Decisions about this rollout that have no outcome yet.
     pub decisions: Vec<RolloutDecision>,
     /// The origin.
-    pub origin: Option<Deployment>,
+    pub origin: Option<Arc<Deployment>>,
     /// Deployments with the names of our slots, whoever owns them.
-    pub slots: BTreeMap<Slot, Deployment>,
+    pub slots: BTreeMap<Slot, Arc<Deployment>>,
     /// All Services of the namespace.
-    pub services: Vec<Service>,
+    pub services: Vec<Arc<Service>>,
     /// Labels of the namespace's other pods: those that its other Deployments make, and those that belong to none.
     pub other_pod_labels: Vec<BTreeMap<String, String>>,
     /// What covers the workload, in a pass that needs to know it.
@@ -241,14 +242,14 @@ impl Observed {
 
     /// The Service of that name.
     pub fn service(&self, name: &str) -> Option<&Service> {
-        self.services.iter().find(|s| s.metadata.name.as_deref() == Some(name))
+        self.services.iter().map(AsRef::as_ref).find(|s| s.metadata.name.as_deref() == Some(name))
     }
 
     /// The Deployment of a slot.
     pub fn deployment(&self, slot: Slot) -> Option<&Deployment> {
         match slot {
-            Slot::Origin => self.origin.as_ref(),
-            Slot::A | Slot::B => self.slots.get(&slot),
+            Slot::Origin => self.origin.as_deref(),
+            Slot::A | Slot::B => self.slots.get(&slot).map(AsRef::as_ref),
         }
     }
 

@@ -91,7 +91,7 @@ pub fn running_in_origin(obs: &Observed) -> Option<ActiveVersion> {
     };
     Some(ActiveVersion {
         version: chosen.map_or_else(|| format!("unregistered-{hash}"), |v| v.spec.version.clone()),
-        bundle_digest: chosen.map(world::digest).unwrap_or_default(),
+        bundle_digest: chosen.map(|v| world::digest(v)).unwrap_or_default(),
         slot: Slot::Origin,
         template_hash: hash,
         since: obs.now,

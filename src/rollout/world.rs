@@ -189,7 +189,8 @@ fn annotation<'a>(deployment: &'a Deployment, key: &str) -> &'a str {
 
 /// The registered version of that number.
 pub fn version<'a>(obs: &'a Observed, version: &str) -> Option<&'a ModelVersion> {
-    obs.versions.iter().find(|v| v.spec.version == version && v.spec.model == obs.rollout.spec.model)
+    let mut all = obs.versions.iter().map(AsRef::as_ref);
+    all.find(|v| v.spec.version == version && v.spec.model == obs.rollout.spec.model)
 }
 
 /// Digest of a registered version's bundle.

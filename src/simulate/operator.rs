@@ -2,6 +2,7 @@
 //! new process would not find again.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use k8s_openapi::api::apps::v1::Deployment;
@@ -87,9 +88,9 @@ fn gather(world: &World, objects: &Objects, mut rollout: ModelRollout, operator:
     let route = rollout.route_name().unwrap_or_default().to_owned();
     let ours: BTreeSet<String> = Slot::OURS.iter().map(|s| s.deployment(&origin)).collect();
     let others = objects.deployments.iter().filter(|(n, _)| **n != origin && !ours.contains(*n));
-    let slots: BTreeMap<Slot, Deployment> = Slot::OURS
+    let slots: BTreeMap<Slot, Arc<Deployment>> = Slot::OURS
         .into_iter()
-        .filter_map(|s| objects.deployments.get(&s.deployment(&origin)).map(|d| (s, d.as_ref().clone())))
+        .filter_map(|s| objects.deployments.get(&s.deployment(&origin)).map(|d| (s, d.clone())))
         .collect();
     let open = |d: &&std::sync::Arc<crate::api::RolloutDecision>| {
         d.spec.rollout == name && d.status.as_ref().is_none_or(|s| s.outcome.is_none())
@@ -101,11 +102,11 @@ fn gather(world: &World, objects: &Objects, mut rollout: ModelRollout, operator:
         rival: claims::rival(&rollout, &older),
         older_services: claims::services(&older),
         rollout_uids: objects.rollouts.values().filter_map(|r| r.metadata.uid.clone()).collect(),
-        versions: objects.versions.values().map(|v| v.as_ref().clone()).collect(),
+        versions: objects.versions.values().cloned().collect(),
         decisions: objects.decisions.values().filter(open).map(|d| d.as_ref().clone()).collect(),
-        origin: objects.deployments.get(&origin).map(|d| d.as_ref().clone()),
+        origin: objects.deployments.get(&origin).cloned(),
         slots,
-        services: objects.services.values().map(|s| s.as_ref().clone()).collect(),
+        services: objects.services.values().cloned().collect(),
         other_pod_labels: others.map(|(_, d)| pod_template_labels(d)).collect(),
         covering: Some(Covering { covers: objects.covers.clone(), unread: Vec::new() }),
         claims: objects.claims.clone(),

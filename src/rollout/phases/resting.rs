@@ -156,7 +156,7 @@ fn active_scale(d: &mut Draft<'_>, active: Slot) {
         let replicas = capacity::from_nothing(d, active, d.spec().workload.replicas.unwrap_or(1));
         expedite::recreate(d, active, replicas);
     }
-    let origin = world::replicas(d.obs.origin.as_ref());
+    let origin = world::replicas(d.obs.origin.as_deref());
     if origin > 0 && d.obs.origin.is_some() {
         let name = &d.spec().workload.deployment;
         d.warn(

@@ -1,6 +1,8 @@
 //! Settling: the candidate is verified; Services, route and pods are put to rest in an order in which no request fails.
 //! It goes only forward once the Services have followed.
 
+use std::sync::Arc;
+
 use chrono::Duration;
 use k8s_openapi::api::core::v1::Service;
 
@@ -251,7 +253,7 @@ fn old_arm(d: &mut Draft<'_>, settling: &Settling) {
         d.wait("no Service to select the old version");
         return;
     }
-    let warm = settling.old_slot == Slot::Origin && world::replicas(d.obs.origin.as_ref()) > 0;
+    let warm = settling.old_slot == Slot::Origin && world::replicas(d.obs.origin.as_deref()) > 0;
     if let Some(message) = guard::contested(d).filter(|_| warm) {
         if d.obs.rollout.metadata.deletion_timestamp.is_none() {
             if settling.step > 4 {
@@ -284,7 +286,7 @@ fn left_behind(d: &Draft<'_>, old: Slot) -> Option<String> {
     let labels = |slot| d.obs.deployment(slot).map(pod_template_labels).unwrap_or_default();
     let (old, new) = (labels(old), labels(world::active_slot(&d.status)));
     let ours = world::candidate_service(d.obs);
-    let behind = |s: &&Service| {
+    let behind = |s: &&Arc<Service>| {
         s.metadata.name.as_ref() != Some(&ours) && services::selects(s, &old) && !services::selects(s, &new)
     };
     d.obs.services.iter().find(behind).and_then(|s| s.metadata.name.clone())

@@ -256,7 +256,7 @@ fn counts_are_right(d: &mut Draft<'_>) -> bool {
         return false;
     }
     let active = world::active_slot(&d.status);
-    if active == Slot::Origin && !d.obs.origin.as_ref().is_some_and(rolled_out) {
+    if active == Slot::Origin && !d.obs.origin.as_deref().is_some_and(rolled_out) {
         d.wait("the Deployment's own rollout to end: pods of before may not have the label that both versions share");
         return false;
     }

@@ -11,7 +11,7 @@ pub fn selector_of_both(d: &Draft<'_>) -> Option<BTreeMap<String, String>> {
     let adoption = d.status.adoption.as_ref()?;
     let workload = &d.spec().workload.deployment;
     let original = adoption.services.iter().find(|s| s.name == d.spec().traffic.service)?;
-    let labels = d.obs.origin.as_ref().map(pod_template_labels).unwrap_or_default();
+    let labels = d.obs.origin.as_deref().map(pod_template_labels).unwrap_or_default();
     both::selector(adoption, &original.selector, world::active_slot(&d.status), &labels, workload)
 }
 
