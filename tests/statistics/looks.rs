@@ -173,7 +173,7 @@ fn a_healthy_candidate_may_advance_and_passes_with_every_number() {
     assert!((verdict.limit.unwrap().0 - 0.013).abs() < 1e-12);
     assert!((verdict.bar_ok - 20f64.ln()).abs() < 1e-12);
     assert!(verdict.sentence.starts_with("Worse than 1.25 x stable + 0.05 %: 1 : "), "{}", verdict.sentence);
-    assert!(verdict.sentence.contains("within 1.5 x stable + 0.1 %"), "{}", verdict.sentence);
+    assert!(verdict.sentence.contains("Within 1.5 x stable + 0.1 %"), "{}", verdict.sentence);
 }
 
 #[test]
