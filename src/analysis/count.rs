@@ -113,7 +113,7 @@ pub fn requests_needed(
     when(&parts, bar)
 }
 
-/// The smallest h from 0 to 1e15 at which the logarithm of the sum of all exp(w + h g) is at least `bar`.
+/// The smallest h from 0 to 1e15, if any g is positive, at which the logarithm of the sum of all exp(w + h g) is at least `bar`.
 ///
 /// It is convex in h, so from below the bar at 0 it crosses the bar once. Where the first single part reaches the bar the sum
 /// is not below it; from there Newton's steps go down to the crossing and never beyond.
@@ -128,11 +128,12 @@ fn when(parts: &[(f64, f64)], bar: f64) -> Option<f64> {
         });
         (top + sum.ln() - bar, slope / sum)
     };
+    // At rates that speak for no bet even evidence that is there goes away again.
+    let rising = parts.iter().filter(|(w, g)| *g > 0.0 && *w > f64::NEG_INFINITY);
+    let mut h = rising.map(|(w, g)| (bar - w) / g).reduce(f64::min)?;
     if at(0.0).0 >= 0.0 {
         return Some(0.0);
     }
-    let rising = parts.iter().filter(|(w, g)| *g > 0.0 && *w > f64::NEG_INFINITY);
-    let mut h = rising.map(|(w, g)| (bar - w) / g).reduce(f64::min)?;
     for _ in 0..100 {
         let (above, slope) = at(h);
         let step = above / slope;
@@ -214,7 +215,11 @@ mod tests {
                 let all: Vec<f64> = parts.iter().map(|(w, g)| w + h * g).collect();
                 crate::analysis::text::log_sum_exp(&all) - bar
             };
-            let halved = if value(0.0) >= 0.0 { Some(0.0) } else { smallest(|h| value(h) >= 0.0, 1e15) };
+            let halved = match (parts.iter().any(|(_, g)| *g > 0.0), value(0.0) >= 0.0) {
+                (false, _) => None,
+                (true, true) => Some(0.0),
+                (true, false) => smallest(|h| value(h) >= 0.0, 1e15),
+            };
             match (when(&parts, bar), halved) {
                 (Some(found), Some(wanted)) => {
                     assert!((found - wanted).abs() <= 1e-9 * wanted.max(1.0), "{parts:?}")
