@@ -1,13 +1,13 @@
 //! The operator's own metrics, in the names and units that Prometheus asks for. Labels name rollouts, kinds and reasons,
 //! never pods.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus::{Encoder, Gauge, Registry, TextEncoder};
 
-use super::series::{ApiSeries, Labels, PassSeries, RolloutSeries, forget, gauges};
+use super::series::{ApiSeries, PassSeries, RolloutSeries, forget, gauges};
 use crate::api::{ModelRolloutStatus, Phase};
 
 /// All phases: the phase of a rollout is shown as one series for each, with 1 at the present one.
@@ -33,11 +33,20 @@ pub struct Metrics {
 struct Inner {
     registry: Registry,
     leader: Gauge,
-    /// Rollouts whose last pass went through and wants no other: nothing is due.
-    resting: Mutex<HashSet<(String, String)>>,
+    /// Rollouts by namespace and name.
+    known: Mutex<HashMap<(String, String), Known>>,
     api: ApiSeries,
     passes: PassSeries,
     rollouts: RolloutSeries,
+}
+
+/// How a rollout was shown last.
+#[derive(Default)]
+struct Known {
+    /// The last pass went through and wants no other: nothing is due.
+    rests: bool,
+    /// Names of the compared metrics.
+    compared: Vec<String>,
 }
 
 impl Default for Metrics {
@@ -57,7 +66,7 @@ impl Metrics {
         let api = ApiSeries::new(&registry);
         let passes = PassSeries::new(&registry);
         let rollouts = RolloutSeries::new(&registry);
-        Self { inner: Arc::new(Inner { registry, leader, resting: Mutex::default(), api, passes, rollouts }) }
+        Self { inner: Arc::new(Inner { registry, leader, known: Mutex::default(), api, passes, rollouts }) }
     }
 
     /// A call to the API server; code 0: no answer.
@@ -133,19 +142,21 @@ impl Metrics {
 
     /// A pass over a rollout begins: until it has gone through, something is due.
     pub fn moves(&self, namespace: &str, rollout: &str) {
-        self.resting().remove(&(namespace.to_owned(), rollout.to_owned()));
+        if let Some(known) = self.known().get_mut(&(namespace.to_owned(), rollout.to_owned())) {
+            known.rests = false;
+        }
     }
 
-    fn resting(&self) -> MutexGuard<'_, HashSet<(String, String)>> {
-        self.inner.resting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn known(&self) -> MutexGuard<'_, HashMap<(String, String), Known>> {
+        self.inner.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How a rollout stands after a pass that went through; `rests` when nothing is due any more.
     pub fn stands(&self, namespace: &str, rollout: &str, status: &ModelRolloutStatus, rests: bool) {
         let i = &self.inner.rollouts;
-        if rests {
-            self.resting().insert((namespace.to_owned(), rollout.to_owned()));
-        }
+        let compared = status.analysis.iter().map(|m| m.metric.clone()).collect();
+        let key = (namespace.to_owned(), rollout.to_owned());
+        let before = self.known().insert(key, Known { rests, compared }).unwrap_or_default();
         for phase in PHASES {
             let is = f64::from(u8::from(status.phase == Some(phase)));
             i.phase.with_label_values(&[namespace, rollout, &phase.to_string()]).set(is);
@@ -157,9 +168,13 @@ impl Metrics {
             i.weight.with_label_values(&[namespace, rollout, arm]).set(f64::from(percent) / 100.0);
         }
         i.last_success.with_label_values(&[namespace, rollout]).set(now());
-        let shown = |l: &Labels<'_>| status.analysis.iter().any(|m| l.get("metric") == Some(&&*m.metric));
-        forget(&i.evidence, (namespace, rollout), shown);
-        forget(&i.samples, (namespace, rollout), shown);
+        for old in before.compared.iter().filter(|old| !status.analysis.iter().any(|m| m.metric == **old)) {
+            for arm in ["stable", "candidate"] {
+                // Without a value there is no series of it.
+                let _ = i.evidence.remove_label_values(&[namespace, rollout, old, arm]);
+                let _ = i.samples.remove_label_values(&[namespace, rollout, old, arm]);
+            }
+        }
         for metric in &status.analysis {
             for (arm, numbers) in [("stable", &metric.stable), ("candidate", &metric.candidate)] {
                 let labels = [namespace, rollout, metric.metric.as_str(), arm];
@@ -180,15 +195,15 @@ impl Metrics {
     /// A rollout is gone: its series go too.
     pub fn forget(&self, namespace: &str, rollout: &str) {
         let i = &self.inner.rollouts;
-        let (of, none) = ((namespace, rollout), |_: &Labels<'_>| false);
-        self.moves(namespace, rollout);
+        let of = (namespace, rollout);
+        self.known().remove(&(namespace.to_owned(), rollout.to_owned()));
         for gauges in [&i.phase, &i.weight, &i.last_success, &i.evidence, &i.samples] {
-            forget(gauges, of, none);
+            forget(gauges, of);
         }
         for counters in [&i.rollbacks, &i.transitions, &self.inner.passes.violations] {
-            forget(counters, of, none);
+            forget(counters, of);
         }
-        forget(&i.rollback_seconds, of, none);
+        forget(&i.rollback_seconds, of);
     }
 
     /// Everything, in Prometheus's text format.
@@ -196,9 +211,11 @@ impl Metrics {
     /// # Errors
     /// When a series cannot be written as text.
     pub fn text(&self) -> prometheus::Result<String> {
-        for (namespace, rollout) in &*self.resting() {
+        let known = self.known();
+        for ((namespace, rollout), _) in known.iter().filter(|(_, known)| known.rests) {
             self.inner.rollouts.last_success.with_label_values(&[namespace, rollout]).set(now());
         }
+        drop(known);
         let mut out = Vec::new();
         TextEncoder::new().encode(&self.inner.registry.gather(), &mut out)?;
         Ok(String::from_utf8_lossy(&out).into_owned())

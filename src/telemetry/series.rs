@@ -126,20 +126,14 @@ fn seconds(r: &Registry, name: &str, help: &str, labels: &[&str]) -> HistogramVe
     register(r, HistogramVec::new(opts, labels))
 }
 
-/// Labels of one series.
-pub(super) type Labels<'a> = HashMap<&'a str, &'a str>;
-
-/// Removes the series of a rollout that are not kept.
-pub(super) fn forget<T: MetricVecBuilder>(
-    series: &MetricVec<T>,
-    (namespace, rollout): (&str, &str),
-    kept: impl Fn(&Labels<'_>) -> bool,
-) {
+/// Removes a rollout's series. Goes through the series of all: not for every pass.
+pub(super) fn forget<T: MetricVecBuilder>(series: &MetricVec<T>, (namespace, rollout): (&str, &str)) {
     for family in series.collect() {
         for metric in family.get_metric() {
-            let labels: Labels<'_> = metric.get_label().iter().map(|l| (l.name(), l.value())).collect();
+            let labels: HashMap<&str, &str> =
+                metric.get_label().iter().map(|l| (l.name(), l.value())).collect();
             let of = |label: &str| labels.get(label).copied();
-            if of("namespace") == Some(namespace) && of("rollout") == Some(rollout) && !kept(&labels) {
+            if of("namespace") == Some(namespace) && of("rollout") == Some(rollout) {
                 // It was there a moment ago; gone is what is wanted.
                 let _ = series.remove(&labels);
             }
