@@ -9,6 +9,7 @@ use super::raw::Raw;
 use super::rows::{ClaimRow, NamespaceRow, PodRow, ReplicaSetRow, SliceRow};
 use super::shelf::{Change, Key};
 use crate::api::{ModelRollout, ModelVersion, RolloutDecision};
+use crate::registry::lifecycle::RolloutView;
 
 /// What changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,6 +79,13 @@ pub fn rollout(change: &Change<ModelRollout>) -> Vec<Topic> {
     let mut topics = vec![Topic::Rollout(key.clone())];
     if old.as_deref().map(claim) != new.as_deref().map(claim) {
         topics.push(Topic::Claims(key.namespace.clone()));
+    }
+    // A look changes numbers only, and they concern no version.
+    let views = [old, new].map(|rollout| rollout.as_deref().and_then(RolloutView::of));
+    if let [Some(old), Some(new)] = &views
+        && old.agrees_with(new)
+    {
+        return topics;
     }
     for rollout in [old, new].into_iter().flatten() {
         for version in versions_named(rollout) {
@@ -216,4 +224,40 @@ pub fn policy(change: &Change<Raw>) -> Vec<Topic> {
 /// Of a namespace.
 pub fn namespace(change: &Change<NamespaceRow>) -> Vec<Topic> {
     facts(change, |k, _| Some(Topic::Namespace(k.name.clone())))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_look_concerns_no_version_and_a_change_of_phase_does() {
+        let rollout = |status: Value| -> Option<Arc<ModelRollout>> {
+            let candidate = json!({"version": "2.0.0", "bundleDigest": "", "slot": "a", "templateHash": "", "planHash": "",
+                "attempt": 1, "since": "2026-11-01T00:00:00Z"});
+            let mut object = json!({"metadata": {"name": "r", "namespace": "shop", "generation": 1}, "spec": {
+                "model": "m", "version": "2.0.0", "workload": {"deployment": "d"}, "traffic": {"service": "s"}},
+                "status": status});
+            object["status"]["candidate"] = candidate;
+            Some(Arc::new(serde_json::from_value(object).unwrap()))
+        };
+        let canary = |n: i64| {
+            rollout(
+                json!({"phase": "Canary", "analysis": [{"metric": "e", "verdict": "Pass", "stable": {"n": n}}]}),
+            )
+        };
+        let key = Key::new("shop", "r");
+        let own = vec![Topic::Rollout(key.clone())];
+        assert_eq!(super::rollout(&(key.clone(), canary(1), canary(2))), own);
+        let named = Topic::Version(Key::new("shop", "m-2.0.0"));
+        for (old, new) in
+            [(canary(1), rollout(json!({"phase": "Watching"}))), (None, canary(1)), (canary(1), None)]
+        {
+            assert!(super::rollout(&(key.clone(), old, new)).contains(&named));
+        }
+    }
 }

@@ -27,6 +27,15 @@ impl<'a> RolloutView<'a> {
             status: rollout.status.as_ref()?,
         })
     }
+
+    /// Both say the same of every version: all that stages are derived from is equal.
+    pub fn agrees_with(&self, other: &Self) -> bool {
+        let (a, b) = (self.status, other.status);
+        let serves = |status: &ModelRolloutStatus| status.weights.is_some_and(|w| w.candidate != 0);
+        (self.model, self.environment, a.phase) == (other.model, other.environment, b.phase)
+            && (&a.active, &a.candidate, serves(a)) == (&b.active, &b.candidate, serves(b))
+            && (&a.history, &a.rejected) == (&b.history, &b.rejected)
+    }
 }
 
 /// A version as rollouts name it.
