@@ -6,6 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::packed::Packed;
+
 /// One metric as it stood at the last look.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -66,9 +68,9 @@ pub struct Evidence {
     pub t_k: DateTime<Utc>,
     /// The tests with all that is needed to go on with them, or to recompute them: JSON, gzip, base64, to be read with
     /// `base64 -d | gunzip`. What a person wants to know of them stands in `status.analysis`.
-    #[serde(with = "super::packed", default = "super::packed::missing")]
+    #[serde(default = "Packed::missing")]
     #[schemars(schema_with = "super::packed::schema")]
-    pub tests: Tests,
+    pub tests: Packed,
     /// The last interval with fresh samples of both arms ended here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fresh_at: Option<DateTime<Utc>>,
@@ -112,13 +114,6 @@ pub struct Tests {
     /// (`understudy audit-evidence`). At most 100; an attempt with more of them cannot be audited.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub marks: Vec<Mark>,
-}
-
-impl Tests {
-    /// They stand for a text that nobody here can read: of another operator, or of somebody's hand.
-    pub fn unreadable(&self) -> bool {
-        super::packed::is_unreadable(self)
-    }
 }
 
 /// The tests of an attempt that has ended.

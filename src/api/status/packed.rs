@@ -2,8 +2,14 @@
 //! so it stays small: eight metrics take a quarter of what they would in the open. What a person wants to know stands in
 //! `status.analysis`; the tests themselves are read with
 //! `kubectl get modelrollout NAME -o jsonpath='{.status.evidence.tests}' | base64 -d | gunzip`.
+//!
+//! To open a text or to pack one takes longer than all else in a pass, and most texts that come are those that were just
+//! written: one is opened when somebody asks for what is in it, and packed when it has changed and is written.
 
+use std::fmt;
 use std::io::{self, Read as _, Write as _};
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, OnceLock};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -12,7 +18,7 @@ use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::ser::Error as _;
-use serde::{Deserialize as _, Deserializer, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use super::{MetricEvidence, Tests};
@@ -22,42 +28,108 @@ const LONGEST: u64 = 4 << 20;
 /// Key of a text that cannot be read: it is kept as it is, for the operator that wrote it.
 const UNREADABLE: &str = "unreadable";
 
-/// Writes the tests as one text.
-///
-/// # Errors
-/// None but those of the serializer: what is written are names, texts and numbers.
-pub fn serialize<S: Serializer>(tests: &Tests, out: S) -> Result<S::Ok, S::Error> {
-    if let [one] = &tests.metrics[..]
-        && let Some(Value::String(text)) = one.state.get(UNREADABLE)
-    {
-        return out.serialize_str(text);
+/// The tests as status has them: one text, and what is in it. Clones share both.
+#[derive(Clone)]
+pub struct Packed {
+    read: Arc<Read>,
+    /// What they have become since.
+    changed: Option<Changed>,
+}
+
+#[derive(Default)]
+struct Read {
+    text: String,
+    open: OnceLock<Tests>,
+}
+
+#[derive(Clone)]
+struct Changed {
+    tests: Tests,
+    text: OnceLock<String>,
+}
+
+impl Packed {
+    /// Tests that an older operator kept in another field: not read, which is not the same as none.
+    pub fn missing() -> Self {
+        Self::read(String::new())
     }
-    out.serialize_str(&pack(tests).map_err(S::Error::custom)?)
+
+    /// They stand for a text that nobody here can read: of another operator, or of somebody's hand.
+    pub fn unreadable(&self) -> bool {
+        unreadable_text(self).is_some()
+    }
+
+    fn read(text: String) -> Self {
+        Self { read: Arc::new(Read { text, open: OnceLock::new() }), changed: None }
+    }
 }
 
-/// Reads what [`serialize`] wrote. Any other text becomes a metric without a test, which the judge calls unreadable: a
-/// status must not keep the operator from reading all the others.
-///
-/// # Errors
-/// It is no text.
-pub fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Tests, D::Error> {
-    let text = String::deserialize(input)?;
-    Ok(unpack(&text).unwrap_or_else(|_| unreadable(text)))
+impl From<Tests> for Packed {
+    fn from(tests: Tests) -> Self {
+        Self { read: Arc::default(), changed: Some(tests.into()) }
+    }
 }
 
-/// Tests that an older operator kept in another field: not read, which is not the same as none.
-pub fn missing() -> Tests {
-    unreadable(String::new())
+impl From<Tests> for Changed {
+    fn from(tests: Tests) -> Self {
+        Self { tests, text: OnceLock::new() }
+    }
+}
+
+impl Deref for Packed {
+    type Target = Tests;
+
+    /// Any text that is none of ours is a metric without a test, which the judge calls unreadable: a status must not keep the
+    /// operator from reading all the others.
+    fn deref(&self) -> &Tests {
+        let Read { text, open } = &*self.read;
+        let read = || open.get_or_init(|| unpack(text).unwrap_or_else(|_| unreadable(text.clone())));
+        self.changed.as_ref().map_or_else(read, |changed| &changed.tests)
+    }
+}
+
+impl DerefMut for Packed {
+    fn deref_mut(&mut self) -> &mut Tests {
+        let tests = self.changed.take().map_or_else(|| Tests::clone(self), |changed| changed.tests);
+        &mut self.changed.insert(tests.into()).tests
+    }
+}
+
+impl PartialEq for Packed {
+    fn eq(&self, other: &Self) -> bool {
+        let as_read = self.changed.is_none() && other.changed.is_none();
+        as_read && self.read.text == other.read.text || **self == **other
+    }
+}
+
+impl fmt::Debug for Packed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+impl Serialize for Packed {
+    fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        let Some(Changed { tests, text }) = &self.changed else {
+            return out.serialize_str(&self.read.text);
+        };
+        if let Some(text) = text.get().map(String::as_str).or_else(|| unreadable_text(tests)) {
+            return out.serialize_str(text);
+        }
+        let packed = pack(tests).map_err(S::Error::custom)?;
+        out.serialize_str(text.get_or_init(|| packed))
+    }
+}
+
+impl<'de> Deserialize<'de> for Packed {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        String::deserialize(input).map(Self::read)
+    }
 }
 
 /// One text.
 pub fn schema(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string" })
-}
-
-/// Whether these tests stand for a text that could not be read.
-pub fn is_unreadable(tests: &Tests) -> bool {
-    tests.metrics.iter().any(|one| one.state.contains_key(UNREADABLE))
 }
 
 fn pack(tests: &Tests) -> io::Result<String> {
@@ -83,6 +155,10 @@ fn unreadable(text: String) -> Tests {
     Tests { metrics: vec![none], ..Tests::default() }
 }
 
+fn unreadable_text(tests: &Tests) -> Option<&str> {
+    tests.metrics.iter().find_map(|one| one.state.get(UNREADABLE)?.as_str())
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -106,7 +182,7 @@ mod tests {
             serde_json::from_value(json!({"metrics": [metric("errors"), metric("latency")]})).unwrap();
         let text = pack(&tests).unwrap();
         let read: Evidence = serde_json::from_value(evidence(json!(text))).unwrap();
-        assert_eq!(read.tests, tests);
+        assert_eq!(*read.tests, tests);
         assert_eq!(serde_json::to_value(&read).unwrap()["tests"], json!(text));
     }
 

@@ -87,23 +87,22 @@ pub fn judge(d: &mut Draft<'_>, stage: Stage) -> Judged {
     }
     let unpacked = entered(&mut found, stage, d.now());
     let mut out = Judged::default();
-    let mut metrics = Vec::with_capacity(found.tests.metrics.len());
-    for (metric, unpacked) in found.tests.metrics.clone().iter().zip(unpacked) {
-        let Some((plan, state)) = unpacked else {
+    let tests = found.tests.clone();
+    for (at, (metric, unpacked)) in tests.metrics.iter().zip(unpacked).enumerate() {
+        let Some((plan, before)) = unpacked else {
             out.missing = Some((
                 "EvidenceUnreadable".into(),
                 format!("the saved evidence of {} cannot be read", metric.name),
             ));
-            metrics.push(metric.clone());
             continue;
         };
         let (looks, trouble) = if asked {
             let until = d.now() - questions::scrape(&found);
-            read(&d.obs.answers, &found, metric, (plan.kind, &state.cursor), until)
+            read(&d.obs.answers, &found, metric, (plan.kind, &before.cursor), until)
         } else {
-            (Looks::none(&state.cursor), None)
+            (Looks::none(&before.cursor), None)
         };
-        let (state, mut verdict) = advance(&plan, &state, &looks);
+        let (state, mut verdict) = advance(&plan, &before, &looks);
         if let Some((reason, message)) = trouble {
             verdict = verdict.unavailable(Reason::Problem(message.clone()));
             // A metric that only reports holds nothing up.
@@ -118,11 +117,12 @@ pub fn judge(d: &mut Draft<'_>, stage: Stage) -> Judged {
         if plan.kind != Kind::Value {
             count(&mut out, &mut found, &looks, paired, since);
         }
-        metrics.push(moved(metric, &state));
+        if state != before {
+            found.tests.metrics[at] = moved(metric, &state);
+        }
         out.verdicts.push(verdict);
         out.states.push((plan, state));
     }
-    found.tests.metrics = metrics;
     // A metric that only reports keeps nobody waiting either.
     let deciding = out.states.iter().filter(|(p, _)| !p.observe_only);
     if let Some(t_k) = deciding.map(|(_, s)| s.cursor.at).min() {

@@ -68,7 +68,7 @@ pub fn asked(obs: &Observed, metric: &MetricEvidence) -> Option<Metric> {
 }
 
 fn from_map<T: DeserializeOwned>(map: &Map<String, Value>) -> Option<T> {
-    serde_json::from_value(Value::Object(map.clone())).ok()
+    T::deserialize(map).ok()
 }
 
 fn to_map<T: Serialize>(value: &T) -> Map<String, Value> {

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Duration, Utc};
 
-use crate::api::{ArmPods, Evidence, MarkKind, ModelRolloutSpec, SeenPod, Slot};
+use crate::api::{ArmPods, Discarded, Evidence, MarkKind, ModelRolloutSpec, SeenPod, Slot};
 use crate::rollout::{Draft, Observed, world};
 
 use super::journal;
@@ -72,7 +72,10 @@ pub fn mirror_switched(d: &mut Draft<'_>, on: bool) {
 /// Forgets what lies before the last look.
 pub fn prune(e: &mut Evidence) {
     let done = e.t_k - Duration::milliseconds(e.interval_ms);
-    e.tests.discarded.retain(|s| s.to.is_none_or(|to| to > done));
+    let over = |s: &Discarded| s.to.is_some_and(|to| to <= done);
+    if e.tests.discarded.iter().any(over) {
+        e.tests.discarded.retain(|s| !over(s));
+    }
 }
 
 /// Remembers the arms' pods, by their exact names. What a slot held before the attempt never counts, so for the candidate
@@ -81,12 +84,16 @@ pub fn remember_pods(d: &mut Draft<'_>) {
     let (stable, candidate) = (world::active_slot(&d.status), d.status.candidate.clone());
     let Some(mut e) = d.status.evidence.take() else { return };
     let before = e.tests.pods.clone();
-    add(&mut e.tests.pods.stable, d.obs, stable, None);
+    let mut pods = before.clone();
+    add(&mut pods.stable, d.obs, stable, None);
     if let Some(c) = candidate {
-        add(&mut e.tests.pods.candidate, d.obs, c.slot, Some(&c.template_hash));
+        add(&mut pods.candidate, d.obs, c.slot, Some(&c.template_hash));
     }
     let interval = Duration::milliseconds(e.interval_ms);
-    let new: Vec<DateTime<Utc>> = started_since(&before, &e.tests.pods, e.t0);
+    let new: Vec<DateTime<Utc>> = started_since(&before, &pods, e.t0);
+    if pods != before {
+        e.tests.pods = pods;
+    }
     d.status.evidence = Some(e);
     for at in new {
         discard(d, at, at + interval);

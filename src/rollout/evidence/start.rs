@@ -23,7 +23,7 @@ pub fn begin(d: &Draft<'_>) -> Evidence {
         interval_ms: d.spec().analysis.interval.get().num_milliseconds().max(1000),
         t_k: d.now(),
         fresh_at: None,
-        tests: Tests::default(),
+        tests: Tests::default().into(),
         scrape_ms: None,
         asked_at: None,
         candidate_scraped: false,

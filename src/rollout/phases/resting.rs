@@ -1,7 +1,7 @@
 //! Active and RolledBack: nothing moves. Selectors and route are guarded, and the spec is watched for something to do.
 
 use crate::api::condition::ConditionType;
-use crate::api::{Evidence, LastEvidence, Phase, Rejected, Slot, Tests};
+use crate::api::{Evidence, LastEvidence, Phase, Rejected, Slot};
 use crate::rollout::target::{self, Wanted};
 use crate::rollout::{
     Action, Draft, adoption, capacity, companions, expedite, guard, rejected, route, selectors, world,
@@ -110,8 +110,8 @@ fn keep_evidence(d: &mut Draft<'_>) {
     if let (Some(c), Some(evidence)) = (&d.status.candidate, evidence) {
         let (version, plan_hash) = (c.version.clone(), c.plan_hash.clone());
         // What is only of use while it runs.
-        let tests = Tests { discarded: Vec::new(), ..evidence.tests };
-        let evidence = Evidence { forecast: None, tests, ..evidence };
+        let mut evidence = Evidence { forecast: None, ..evidence };
+        evidence.tests.discarded.clear();
         d.status.last_evidence = Some(LastEvidence { version, plan_hash, evidence });
     }
 }
