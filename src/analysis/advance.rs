@@ -301,7 +301,7 @@ fn mirrored(plan: &MetricPlan) -> bool {
 
 fn limit(plan: &MetricPlan, stable: f64) -> f64 {
     match plan.kind {
-        Kind::Ratio | Kind::Latency | Kind::Slo | Kind::Value => plan.worse.ratio * stable + plan.worse.plus,
+        Kind::Ratio | Kind::Latency | Kind::Slo | Kind::Value => plan.worse.of(stable),
         Kind::MeanHistogram
         | Kind::MeanSumSquares
         | Kind::MeanPassFail
@@ -353,7 +353,7 @@ fn hint(plan: &MetricPlan, state: &MetricState, stable: Option<f64>) -> Option<S
         );
     }
     let before = share_before(plan.absolute_eps);
-    if share >= MOVED.ratio * before + MOVED.plus {
+    if share >= MOVED.of(before) {
         return Some(format!(
             "The baseline moved too: stable fails {:.1} % in this stage and failed {:.1} % in the hour before. What hits both is no \
              evidence against {}.",

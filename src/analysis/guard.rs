@@ -17,7 +17,7 @@ const CONTROL: f64 = 30.0;
 /// The bound without a baseline: 3 x stable's failure share in the hour before the attempt, plus ten points. With no
 /// history stable is taken to be faultless.
 pub fn absolute_eps(stable_share: Option<f64>) -> f64 {
-    COARSE.ratio * stable_share.unwrap_or(0.0) + COARSE.plus
+    COARSE.of(stable_share.unwrap_or(0.0))
 }
 
 /// Stable's failure share in the hour before, as it was put into [`absolute_eps`].

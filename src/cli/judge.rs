@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use super::digits::fixed;
+use super::output::unless_gone;
 use super::{input, judge_plot};
 use crate::analysis::trace::{Decision, KEYS, Kind, Look, Settings, SettingsError, Trace, TraceError};
 use crate::analysis::verdict::Direction;
@@ -166,10 +167,7 @@ impl<W: Write> Lines<'_, W> {
     fn write(&mut self) -> Result<(), JudgeError> {
         let written = self.out.write_all(&self.text).and_then(|()| self.out.flush());
         self.text.clear();
-        match written {
-            Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(JudgeError::Output(e)),
-            _ => Ok(()),
-        }
+        unless_gone(written).map_err(JudgeError::Output)
     }
 }
 

@@ -10,6 +10,7 @@ mod digits;
 pub mod input;
 pub mod judge;
 mod judge_plot;
+pub mod output;
 pub mod past;
 pub mod plan;
 pub mod simulate;

@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::shelf::{Change, Key, Shelf};
@@ -73,6 +74,21 @@ impl<T> Store<T> {
             }
         }
     }
+}
+
+impl<K: Resource> Store<K> {
+    /// Takes in an object as a write of ours returned it, as the watch would keep it.
+    pub fn learn(&self, object: K) {
+        let object = lean(object);
+        let meta = object.meta().clone();
+        self.put(&meta, object);
+    }
+}
+
+/// Without who wrote which field: for kinds where nobody asks.
+pub fn lean<K: Resource>(mut object: K) -> K {
+    object.meta_mut().managed_fields = None;
+    object
 }
 
 /// A watch that cannot be begun for so long is said to fail.

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::policies::Policies;
 use super::raw::{self, Raw};
 use super::rows::{ClaimRow, NamespaceRow, PodRow, ReplicaSetRow, SliceRow};
-use super::store::{Changed, Failing, Progress, Store};
+use super::store::{Changed, Failing, Progress, Store, lean};
 use super::topics;
 use super::watch::{Only, Watch};
 use crate::api::{ModelRollout, ModelVersion, RolloutDecision, keys};
@@ -156,12 +156,6 @@ impl Stores {
             &self.namespaces.progress,
         ]
     }
-}
-
-/// Without who wrote which field: for kinds where nobody asks.
-fn lean<K: Resource>(mut object: K) -> K {
-    object.meta_mut().managed_fields = None;
-    object
 }
 
 fn lean_raw(mut object: Raw) -> Raw {

@@ -14,7 +14,7 @@ impl Writer {
         let api: Api<Deployment> = self.api(target.key);
         let params = post();
         match self.call(target, api.replace(&target.key.name, &params, wanted)).await {
-            Ok(new) => self.stores.deployments.put(&new.metadata.clone(), new),
+            Ok(new) => self.stores.deployments.learn(new),
             Err(error) => return Err(self.look_again(target, &self.stores.deployments, &api, error).await),
         }
         Ok(())
@@ -37,7 +37,7 @@ impl Writer {
                 spec.replicas = Some(replicas);
                 new.metadata.generation = new.metadata.generation.map(|g| g + 1);
             }
-            self.stores.deployments.put(&new.metadata.clone(), new);
+            self.stores.deployments.learn(new);
         }
         Ok(())
     }
@@ -61,7 +61,7 @@ impl Writer {
         match self.call(target, api.patch(&target.key.name, &params, &patch)).await {
             Ok(new) if list.is_empty() && new.metadata.deletion_timestamp.is_some() => gone(),
             Ok(new) => {
-                self.stores.rollouts.put(&new.metadata, new.clone());
+                self.stores.rollouts.learn(new.clone());
                 Ok(Some(new))
             }
             Err(error) if error.code() == Some(404) => gone(),
@@ -78,7 +78,7 @@ impl Writer {
         let api: Api<RolloutDecision> = self.api(target.key);
         let params = patch_params();
         match self.call(target, api.patch_status(&target.key.name, &params, &patch)).await {
-            Ok(new) => self.stores.decisions.put(&new.metadata.clone(), new),
+            Ok(new) => self.stores.decisions.learn(new),
             // A decision that was deleted needs no outcome.
             Err(error) if error.code() == Some(404) => {}
             Err(error) => return Err(error),

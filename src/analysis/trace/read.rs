@@ -80,19 +80,36 @@ impl<'a> Rows<'a> {
     }
 
     fn add(&mut self, line: &'a str) -> Result<(), String> {
+        if let Some((name, at, value)) = self.usual(line) {
+            self.last = name;
+            self.keep(name, at, value);
+            return Ok(());
+        }
         let comma = |byte: u8| byte == b',';
         let fields = || format!("{} fields where ts,arm,series,name,value are five", line.split(',').count());
         let first = line.bytes().position(comma).ok_or_else(fields)?;
         let last = line.bytes().rposition(comma).filter(|last| *last > first).ok_or_else(fields)?;
         let name = self.name(&line[first + 1..last]).map_err(|what| what.unwrap_or_else(fields))?;
         let at = self.time(&line[..first])?;
-        let value = value(&line[last + 1..])?;
+        self.keep(name, at, value(&line[last + 1..])?);
+        Ok(())
+    }
+
+    /// Most rows: the time of the row before, the name that followed the last name then too, and a whole number.
+    fn usual(&self, line: &str) -> Option<(usize, i64, f64)> {
+        let (time, at) = self.time?;
+        let name = self.names.get(self.last)?.next;
+        let row = line.strip_prefix(time)?.strip_prefix(',')?;
+        let value = row.strip_prefix(self.names.get(name)?.text)?.strip_prefix(',')?;
+        Some((name, at, whole(value)?))
+    }
+
+    fn keep(&mut self, name: usize, at: i64, value: f64) {
         let (place, also) = self.names[name].places;
         self.samples[place].push((at, value));
         if let Some(also) = also {
             self.samples[also].push((at, value));
         }
-        Ok(())
     }
 
     /// The place of a name. The error is empty when it has not three fields.
@@ -165,14 +182,22 @@ fn value(text: &str) -> Result<f64, String> {
     }
 }
 
-/// A number. Most are whole ones, which need no general reader: below 10^15 each is a float.
+/// A number.
 fn number(text: &str) -> Option<f64> {
+    whole(text).or_else(|| text.parse().ok())
+}
+
+/// Most numbers are whole ones, which need no general reader: below 10^15 each is a float.
+fn whole(text: &str) -> Option<f64> {
     let digits = text.as_bytes();
-    if matches!(digits.len(), 1..=15) && digits.iter().all(u8::is_ascii_digit) {
-        let whole = digits.iter().fold(0_u64, |whole, digit| 10 * whole + u64::from(digit - b'0'));
-        return Some(whole as f64);
+    if !matches!(digits.len(), 1..=15) {
+        return None;
     }
-    text.parse().ok()
+    let mut whole = 0_u64;
+    for digit in digits {
+        whole = 10 * whole + u64::from(digit.checked_sub(b'0').filter(|digit| *digit < 10)?);
+    }
+    Some(whole as f64)
 }
 
 /// What a row counts, and what else.
