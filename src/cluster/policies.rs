@@ -26,7 +26,7 @@ struct Pair {
 
 impl Pair {
     fn new(policy: &'static str, binding: &'static str, changed: &Changed) -> Self {
-        let store = |kind| Arc::new(Store::new(kind, topics::policy, changed.clone()));
+        let store = |kind| Arc::new(Store::new(kind, topics::policy, changed.clone()).keeping(raw::lean));
         Self { policy: store(policy), binding: store(binding) }
     }
 

@@ -28,21 +28,26 @@ impl Raw {
         let metadata = ObjectMeta::deserialize(&value["metadata"])?;
         Ok(Self { metadata, value })
     }
+}
 
-    /// Forgets its status.
-    pub fn drop_status(&mut self) {
-        if let Some(object) = self.value.as_object_mut() {
-            object.remove("status");
-        }
+/// Without which field each of its writers wrote, for kinds where nobody asks. Who wrote when is kept.
+pub fn lean(mut object: Raw) -> Raw {
+    object.metadata.managed_fields = None;
+    let entries = object.value.pointer_mut("/metadata/managedFields").and_then(Value::as_array_mut);
+    for entry in entries.into_iter().flatten().filter_map(Value::as_object_mut) {
+        entry.remove("fieldsType");
+        entry.remove("fieldsV1");
     }
+    object
+}
 
-    /// Forgets who wrote what, for kinds that we only read.
-    pub fn drop_managed_fields(&mut self) {
-        self.metadata.managed_fields = None;
-        if let Some(metadata) = self.value.get_mut("metadata").and_then(Value::as_object_mut) {
-            metadata.remove("managedFields");
-        }
+/// What is kept of kinds whose status changes all the time and says nothing to us.
+pub fn specs_only(object: Raw) -> Raw {
+    let mut object = lean(object);
+    if let Some(fields) = object.value.as_object_mut() {
+        fields.remove("status");
     }
+    object
 }
 
 impl<'de> Deserialize<'de> for Raw {

@@ -34,7 +34,7 @@ impl Writer {
         let params = patch_params();
         match self.call(&target, api.patch_status(&key.name, &params, &patch)).await {
             Ok(new) => {
-                self.stores.rollouts.learn(new.clone());
+                self.stores.rollouts.put(&new.metadata, new.clone());
                 Ok(Some(new))
             }
             Err(error) => Err(self.look_again(&target, &self.stores.rollouts, &api, error).await),
@@ -59,7 +59,7 @@ impl Writer {
         let api: Api<ModelVersion> = self.api(&key);
         let params = patch_params();
         match self.call(&target, api.patch_status(&key.name, &params, &patch)).await {
-            Ok(new) => self.stores.versions.learn(new),
+            Ok(new) => self.stores.versions.put(&new.metadata.clone(), new),
             Err(error) => return Err(self.look_again(&target, &self.stores.versions, &api, error).await),
         }
         Ok(true)
@@ -78,7 +78,7 @@ impl Writer {
             && real.metadata.resource_version == observed.metadata.resource_version;
         let was = observed.metadata.resource_version.clone().unwrap_or_default();
         let is = real.metadata.resource_version.clone().unwrap_or_default();
-        self.stores.rollouts.learn(real);
+        self.stores.rollouts.put(&real.metadata.clone(), real);
         match same {
             true => Ok(()),
             false => Err(target.error(Why::Changed(format!("it is at {is}, the plan was made at {was}")))),

@@ -21,6 +21,7 @@ pub struct Store<T> {
     /// How far the watches are.
     pub progress: Progress,
     topics: fn(&Change<T>) -> Vec<Topic>,
+    kept: fn(T) -> T,
     changed: Changed,
 }
 
@@ -35,7 +36,14 @@ impl<T> std::ops::Deref for Store<T> {
 impl<T> Store<T> {
     /// An empty store of a kind.
     pub fn new(kind: &'static str, topics: fn(&Change<T>) -> Vec<Topic>, changed: Changed) -> Self {
-        Self { shelf: Shelf::default(), progress: Progress::new(kind), topics, changed }
+        let (shelf, progress) = (Shelf::default(), Progress::new(kind));
+        Self { shelf, progress, topics, kept: |object| object, changed }
+    }
+
+    /// Of each object only that is kept, wherever it comes from.
+    #[must_use]
+    pub fn keeping(self, kept: fn(T) -> T) -> Self {
+        Self { kept, ..self }
     }
 
     /// An empty store of a kind that the operator can do without: that it may not be read is said, and holds nothing up.
@@ -47,7 +55,7 @@ impl<T> Store<T> {
 
     /// Takes in an object: from the watch, or as a write of ours returned it.
     pub fn put(&self, meta: &ObjectMeta, value: T) {
-        self.tell(self.shelf.put(meta, value));
+        self.tell(self.shelf.put(meta, (self.kept)(value)));
     }
 
     /// The watch says that the object is no more.
@@ -62,7 +70,8 @@ impl<T> Store<T> {
 
     /// A full list of a namespace, or of all.
     pub fn replace(&self, namespace: Option<&str>, listed: Vec<(ObjectMeta, T)>) {
-        self.tell(self.shelf.replace(namespace, listed));
+        let kept = listed.into_iter().map(|(meta, value)| (meta, (self.kept)(value)));
+        self.tell(self.shelf.replace(namespace, kept.collect()));
     }
 
     fn tell(&self, changes: impl IntoIterator<Item = Change<T>>) {
@@ -76,18 +85,11 @@ impl<T> Store<T> {
     }
 }
 
-impl<K: Resource> Store<K> {
-    /// Takes in an object as a write of ours returned it, as the watch would keep it.
-    pub fn learn(&self, object: K) {
-        let object = lean(object);
-        let meta = object.meta().clone();
-        self.put(&meta, object);
-    }
-}
-
-/// Without who wrote which field: for kinds where nobody asks.
+/// Without which field each of its writers wrote, which is most of an object: for kinds where nobody asks. Who wrote when is kept.
 pub fn lean<K: Resource>(mut object: K) -> K {
-    object.meta_mut().managed_fields = None;
+    for entry in object.meta_mut().managed_fields.iter_mut().flatten() {
+        (entry.fields_type, entry.fields_v1) = (None, None);
+    }
     object
 }
 
@@ -252,7 +254,33 @@ fn concerns(scope: &str, namespace: Option<&str>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::api::apps::v1::Deployment;
+    use serde_json::json;
+    use tokio::sync::mpsc::unbounded_channel;
+
     use super::*;
+    use crate::cluster::topics;
+
+    #[test]
+    fn who_wrote_when_is_kept_without_the_fields_wherever_an_object_comes_from() {
+        let (told, _listens) = unbounded_channel();
+        let store = Store::new("deployments", topics::deployment, told).keeping(lean);
+        let object = |name: &str| -> Deployment {
+            let entry = json!({"manager": "other", "operation": "Update", "time": "2026-11-01T00:00:00Z",
+                "fieldsType": "FieldsV1", "fieldsV1": {"f:spec": {}}});
+            let metadata = json!({"name": name, "namespace": "shop", "uid": name, "resourceVersion": "1", "managedFields": [entry]});
+            serde_json::from_value(json!({"metadata": metadata})).unwrap()
+        };
+        let (written, listed) = (object("written"), object("listed"));
+        store.replace(None, vec![(listed.metadata.clone(), listed)]);
+        store.put(&written.metadata.clone(), written);
+        for name in ["written", "listed"] {
+            let kept = store.get(&Key::new("shop", name)).unwrap();
+            let entry = &kept.metadata.managed_fields.as_ref().unwrap()[0];
+            assert_eq!(entry.manager.as_deref(), Some("other"), "{name}");
+            assert!(entry.time.is_some() && entry.fields_v1.is_none(), "{name}");
+        }
+    }
 
     #[test]
     fn a_refusal_counts_for_its_namespace_and_while_it_is_said_again() {

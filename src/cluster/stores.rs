@@ -66,21 +66,28 @@ impl Stores {
     pub fn new(changed: &Changed) -> Self {
         let tell = || changed.clone();
         Self {
-            rollouts: Arc::new(Store::new("modelrollouts", topics::rollout, tell())),
-            versions: Arc::new(Store::new("modelversions", topics::version, tell())),
-            decisions: Arc::new(Store::new("rolloutdecisions", topics::decision, tell())),
-            deployments: Arc::new(Store::new("deployments", topics::deployment, tell())),
+            rollouts: Arc::new(Store::new("modelrollouts", topics::rollout, tell()).keeping(lean)),
+            versions: Arc::new(Store::new("modelversions", topics::version, tell()).keeping(lean)),
+            decisions: Arc::new(Store::new("rolloutdecisions", topics::decision, tell()).keeping(lean)),
+            deployments: Arc::new(Store::new("deployments", topics::deployment, tell()).keeping(lean)),
             replica_sets: Arc::new(Store::new("replicasets", topics::replica_set, tell())),
             pods: Arc::new(Store::new("pods", topics::pod, tell())),
             services: Arc::new(Store::new("services", topics::service, tell())),
             slices: Arc::new(Store::new("endpointslices", topics::slice, tell())),
             claims: Arc::new(Store::new("persistentvolumeclaims", topics::claim, tell())),
             routes: Arc::new(Store::new("httproutes", topics::route, tell())),
-            gateways: Arc::new(Store::new("gateways", topics::gateway, tell())),
-            gateway_classes: Arc::new(Store::new("gatewayclasses", topics::gateway_class, tell())),
-            autoscalers: Arc::new(Store::optional(Kind::Autoscaler.resource(), topics::autoscaler, tell())),
-            budgets: Arc::new(Store::optional(Kind::Budget.resource(), topics::budget, tell())),
-            guards: Arc::new(Store::new("configmaps", topics::guard, tell())),
+            gateways: Arc::new(Store::new("gateways", topics::gateway, tell()).keeping(raw::lean)),
+            gateway_classes: Arc::new(
+                Store::new("gatewayclasses", topics::gateway_class, tell()).keeping(raw::lean),
+            ),
+            autoscalers: Arc::new(
+                Store::optional(Kind::Autoscaler.resource(), topics::autoscaler, tell())
+                    .keeping(raw::specs_only),
+            ),
+            budgets: Arc::new(
+                Store::optional(Kind::Budget.resource(), topics::budget, tell()).keeping(raw::specs_only),
+            ),
+            guards: Arc::new(Store::new("configmaps", topics::guard, tell()).keeping(lean)),
             policies: Policies::new(changed),
             namespaces: Arc::new(Store::new("namespaces", topics::namespace, tell())),
         }
@@ -98,9 +105,9 @@ impl Stores {
         start.typed(&self.services, |service: Service| service);
         start.typed(&self.slices, EndpointSlice::into);
         start.typed(&self.claims, PersistentVolumeClaim::into);
-        start.raw(&self.routes, &raw::http_route(), |object| object);
-        start.raw(&self.autoscalers, &raw::companion(Kind::Autoscaler), specs_only);
-        start.raw(&self.budgets, &raw::companion(Kind::Budget), specs_only);
+        start.raw(&self.routes, &raw::http_route());
+        start.raw(&self.autoscalers, &raw::companion(Kind::Autoscaler));
+        start.raw(&self.budgets, &raw::companion(Kind::Budget));
         // Gateways often live in a namespace of their own, so they are watched everywhere.
         start.everywhere(&self.gateways, &raw::gateway());
         start.everywhere(&self.gateway_classes, &raw::gateway_class());
@@ -158,18 +165,6 @@ impl Stores {
     }
 }
 
-fn lean_raw(mut object: Raw) -> Raw {
-    object.drop_managed_fields();
-    object
-}
-
-/// What is kept of kinds whose status changes all the time and says nothing to us.
-fn specs_only(object: Raw) -> Raw {
-    let mut object = lean_raw(object);
-    object.drop_status();
-    object
-}
-
 struct Start<'a> {
     client: &'a Client,
     namespaces: &'a [String],
@@ -188,7 +183,7 @@ impl Start<'_> {
             + 'static,
         K::DynamicType: Default,
     {
-        self.typed(store, lean::<K>);
+        self.typed(store, |object: K| object);
     }
 
     fn typed<K, T>(&self, store: &Arc<Store<T>>, keep: fn(K) -> T)
@@ -216,26 +211,26 @@ impl Start<'_> {
     }
 
     fn guards(&self, store: &Arc<Store<ConfigMap>>) {
-        self.namespaced(store, Some(Only::Labelled(keys::GUARDS)), lean::<ConfigMap>);
+        self.namespaced(store, Some(Only::Labelled(keys::GUARDS)), |object: ConfigMap| object);
     }
 
     fn policy(&self, store: &Arc<Store<Raw>>, kind: &ApiResource) {
         let only = Only::Named(POLICY.to_owned());
-        self.spawn(store, Api::all_with(self.client.clone(), kind), None, Some(only), lean_raw);
+        self.spawn(store, Api::all_with(self.client.clone(), kind), None, Some(only), |object: Raw| object);
     }
 
-    fn raw(&self, store: &Arc<Store<Raw>>, kind: &ApiResource, keep: fn(Raw) -> Raw) {
+    fn raw(&self, store: &Arc<Store<Raw>>, kind: &ApiResource) {
         if self.namespaces.is_empty() {
-            self.spawn(store, Api::all_with(self.client.clone(), kind), None, None, keep);
+            self.spawn(store, Api::all_with(self.client.clone(), kind), None, None, |object: Raw| object);
         }
         for namespace in self.namespaces {
             let api = Api::namespaced_with(self.client.clone(), namespace, kind);
-            self.spawn(store, api, Some(namespace.clone()), None, keep);
+            self.spawn(store, api, Some(namespace.clone()), None, |object: Raw| object);
         }
     }
 
     fn everywhere(&self, store: &Arc<Store<Raw>>, kind: &ApiResource) {
-        self.spawn(store, Api::all_with(self.client.clone(), kind), None, None, lean_raw);
+        self.spawn(store, Api::all_with(self.client.clone(), kind), None, None, |object: Raw| object);
     }
 
     fn namespaces(&self, store: &Arc<Store<NamespaceRow>>) {

@@ -234,30 +234,47 @@ mod tests {
 
     use super::*;
 
+    /// What a stage is derived from, one after the other changed.
     #[test]
-    fn a_look_concerns_no_version_and_a_change_of_phase_does() {
-        let rollout = |status: Value| -> Option<Arc<ModelRollout>> {
-            let candidate = json!({"version": "2.0.0", "bundleDigest": "", "slot": "a", "templateHash": "", "planHash": "",
-                "attempt": 1, "since": "2026-11-01T00:00:00Z"});
-            let mut object = json!({"metadata": {"name": "r", "namespace": "shop", "generation": 1}, "spec": {
-                "model": "m", "version": "2.0.0", "workload": {"deployment": "d"}, "traffic": {"service": "s"}},
-                "status": status});
-            object["status"]["candidate"] = candidate;
-            Some(Arc::new(serde_json::from_value(object).unwrap()))
-        };
-        let canary = |n: i64| {
-            rollout(
-                json!({"phase": "Canary", "analysis": [{"metric": "e", "verdict": "Pass", "stable": {"n": n}}]}),
-            )
-        };
+    fn a_look_concerns_no_version_and_what_says_where_one_stands_does() {
+        let candidate = json!({"version": "2.0.0", "bundleDigest": "", "slot": "a", "templateHash": "", "planHash": "",
+            "attempt": 1, "since": "2026-11-01T00:00:00Z"});
+        let before = json!({"metadata": {"name": "r", "namespace": "shop", "generation": 1},
+            "spec": {"model": "m", "version": "2.0.0", "workload": {"deployment": "d"}, "traffic": {"service": "s"}},
+            "status": {"phase": "Canary", "candidate": candidate, "weights": {"stable": 90, "candidate": 10},
+                "analysis": [{"metric": "e", "verdict": "Pass", "stable": {"n": 1}}]}});
+        let read =
+            |object: &Value| Some(Arc::new(serde_json::from_value::<ModelRollout>(object.clone()).unwrap()));
         let key = Key::new("shop", "r");
-        let own = vec![Topic::Rollout(key.clone())];
-        assert_eq!(super::rollout(&(key.clone(), canary(1), canary(2))), own);
         let named = Topic::Version(Key::new("shop", "m-2.0.0"));
-        for (old, new) in
-            [(canary(1), rollout(json!({"phase": "Watching"}))), (None, canary(1)), (canary(1), None)]
-        {
-            assert!(super::rollout(&(key.clone(), old, new)).contains(&named));
+        let rings = |old: Option<_>, new: Option<_>| {
+            let topics = super::rollout(&(key.clone(), old, new));
+            assert_eq!(topics[0], Topic::Rollout(key.clone()));
+            topics.contains(&named)
+        };
+        let at = "2026-11-01T00:00:00Z";
+        let entry = json!({"id": "p#1", "at": at, "from": "", "to": "Active", "version": "2.0.0", "bundleDigest": "", "reason": "", "message": ""});
+        let rejected = json!({"version": "2.0.0", "bundleDigest": "", "planHash": "", "reason": "", "message": "", "at": at});
+        for (path, value, concerns) in [
+            ("/status/analysis/0/stable/n", json!(2), false),
+            ("/status/weights/candidate", json!(20), false),
+            ("/status/weights/candidate", json!(0), true),
+            ("/status/phase", json!("Watching"), true),
+            ("/status/candidate/since", json!("2026-11-02T00:00:00Z"), true),
+            (
+                "/status/active",
+                json!({"version": "2.0.0", "bundleDigest": "", "slot": "a", "templateHash": "", "since": at}),
+                true,
+            ),
+            ("/status/history", json!([entry]), true),
+            ("/status/rejected", json!([rejected]), true),
+            ("/spec/environment", json!("staging"), true),
+        ] {
+            let mut after = before.clone();
+            let (parent, name) = path.rsplit_once('/').unwrap();
+            after.pointer_mut(parent).unwrap()[name] = value;
+            assert_eq!(rings(read(&before), read(&after)), concerns, "{path}");
         }
+        assert!(rings(None, read(&before)) && rings(read(&before), None));
     }
 }

@@ -13,8 +13,11 @@ impl Writer {
     pub(super) async fn replace(&self, target: &Target<'_>, wanted: &Deployment) -> Result<(), WriteError> {
         let api: Api<Deployment> = self.api(target.key);
         let params = post();
-        match self.call(target, api.replace(&target.key.name, &params, wanted)).await {
-            Ok(new) => self.stores.deployments.learn(new),
+        // Who wrote which field is not known here in full, and a write without it leaves it as it is.
+        let mut wanted = wanted.clone();
+        wanted.metadata.managed_fields = None;
+        match self.call(target, api.replace(&target.key.name, &params, &wanted)).await {
+            Ok(new) => self.stores.deployments.put(&new.metadata.clone(), new),
             Err(error) => return Err(self.look_again(target, &self.stores.deployments, &api, error).await),
         }
         Ok(())
@@ -37,7 +40,7 @@ impl Writer {
                 spec.replicas = Some(replicas);
                 new.metadata.generation = new.metadata.generation.map(|g| g + 1);
             }
-            self.stores.deployments.learn(new);
+            self.stores.deployments.put(&new.metadata.clone(), new);
         }
         Ok(())
     }
@@ -61,7 +64,7 @@ impl Writer {
         match self.call(target, api.patch(&target.key.name, &params, &patch)).await {
             Ok(new) if list.is_empty() && new.metadata.deletion_timestamp.is_some() => gone(),
             Ok(new) => {
-                self.stores.rollouts.learn(new.clone());
+                self.stores.rollouts.put(&new.metadata, new.clone());
                 Ok(Some(new))
             }
             Err(error) if error.code() == Some(404) => gone(),
@@ -78,7 +81,7 @@ impl Writer {
         let api: Api<RolloutDecision> = self.api(target.key);
         let params = patch_params();
         match self.call(target, api.patch_status(&target.key.name, &params, &patch)).await {
-            Ok(new) => self.stores.decisions.learn(new),
+            Ok(new) => self.stores.decisions.put(&new.metadata.clone(), new),
             // A decision that was deleted needs no outcome.
             Err(error) if error.code() == Some(404) => {}
             Err(error) => return Err(error),

@@ -68,6 +68,7 @@ pub fn check(obs: &Observed, plan: &Plan) -> Result<(), Violation> {
         stable(obs, plan, action)?;
         ours(obs, action)?;
     }
+    // One that is as it was is not written again.
     let size = if obs.rollout.status.as_ref() == Some(&plan.status) { 0 } else { size(plan) };
     if size > STATUS_LIMIT && !plan.urgent {
         return Err(Violation::StatusSize(size));
