@@ -11,7 +11,7 @@ use serde_json::json;
 use super::digits::fixed;
 use super::output::unless_gone;
 use super::{input, judge_plot};
-use crate::analysis::trace::{Decision, KEYS, Kind, Look, Settings, SettingsError, Trace, TraceError};
+use crate::analysis::trace::{Decision, KEYS, Kind, Look, Reader, Settings, SettingsError, TraceError};
 use crate::analysis::verdict::Direction;
 
 /// Arguments of `understudy judge`.
@@ -117,15 +117,16 @@ pub fn run(args: &JudgeArgs, out: &mut impl Write) -> Result<(), JudgeError> {
     let mut settings = Settings::default();
     args.settings.iter().try_for_each(|text| settings.set(text))?;
     let start = args.start.map(time).transpose()?;
-    let text =
-        input::read(&args.file).map_err(|source| JudgeError::File { path: args.file.clone(), source })?;
     let kind = match args.kind {
         KindArg::Errors => Kind::Errors,
         KindArg::Latency => Kind::Latency,
         KindArg::Score => Kind::Score,
     };
-    let trace =
-        Trace::read(&text, kind).map_err(|source| JudgeError::Trace { path: args.file.clone(), source })?;
+    let (mut reader, path) = (Reader::new(kind), || args.file.clone());
+    let read = input::pieces(&args.file, |text| reader.add(text));
+    let read = read.map_err(|source| JudgeError::File { path: path(), source })?;
+    let trace = read.and_then(|()| reader.finish());
+    let trace = trace.map_err(|source| JudgeError::Trace { path: path(), source })?;
     let mut judge = trace.judge(&settings, start);
     let line: fn(&mut Vec<u8>, &Look) = match args.output {
         Output::Csv => csv,

@@ -20,6 +20,7 @@ use super::{
     Stage, Window, advance, step,
 };
 
+pub use read::Reader;
 pub use settings::{KEYS, Settings, SettingsError};
 
 /// What a trace counts.
@@ -141,9 +142,9 @@ impl Trace {
     /// # Errors
     /// The line that cannot be read, and why.
     pub fn read(text: &str, kind: Kind) -> Result<Self, TraceError> {
-        let (series, moments) = read::read(text, kind)?;
-        let [first, second, last] = moments.map(millis);
-        Ok(Self { series, kind, first, last, interval: second - first })
+        let mut reader = Reader::new(kind);
+        reader.add(text)?;
+        reader.finish()
     }
 
     /// The plan of the trace's metric with these settings.

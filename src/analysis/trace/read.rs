@@ -6,29 +6,66 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::super::{Arm, Bound, Counter, RawSeries};
-use super::{Kind, TraceError};
+use super::{Kind, Trace, TraceError, millis};
 
-/// The series of a trace, in order of arm, pod and counter, and its first two moments and last one in milliseconds.
-///
-/// # Errors
-/// The line that cannot be read, and why.
-pub(super) fn read(text: &str, kind: Kind) -> Result<(Vec<RawSeries>, [i64; 3]), TraceError> {
-    let mut lines = text.lines().enumerate();
-    let header = lines.next().map_or("", |(_, line)| line).trim();
-    if header != "ts,arm,series,name,value" {
-        return Err(TraceError::Header(header.to_owned()));
-    }
-    let mut rows = Rows::new(kind);
-    for (number, line) in lines.filter(|(_, line)| !line.trim_ascii_start().is_empty()) {
-        rows.add(line).map_err(|what| TraceError::Row { line: number + 1, what })?;
-    }
-    let moments = rows.moments.found()?;
-    let Rows { keys, mut samples, .. } = rows;
-    let series = keys.into_iter().map(|(key, place)| series(key, std::mem::take(&mut samples[place])));
-    Ok((series.collect(), moments))
+/// Takes in a trace piece by piece.
+pub struct Reader {
+    rows: Rows,
+    /// Lines so far.
+    lines: usize,
 }
 
-fn series((arm, pod, counter): Key<'_>, mut samples: Vec<(i64, f64)>) -> RawSeries {
+impl Reader {
+    /// Nothing is read yet.
+    pub fn new(kind: Kind) -> Self {
+        Self { rows: Rows::new(kind), lines: 0 }
+    }
+
+    /// The next lines, whole ones.
+    ///
+    /// # Errors
+    /// The line that cannot be read, and why.
+    pub fn add(&mut self, text: &str) -> Result<(), TraceError> {
+        let mut rest = text;
+        while !rest.is_empty() {
+            self.lines += 1;
+            if let Some(after) = self.rows.usual(rest) {
+                rest = after;
+                continue;
+            }
+            let (line, after) = rest.split_once('\n').unwrap_or((rest, ""));
+            rest = after;
+            let line = line.strip_suffix('\r').unwrap_or(line);
+            if self.lines == 1 {
+                header(line)?;
+            } else if !line.trim_ascii_start().is_empty() {
+                self.rows.add(line).map_err(|what| TraceError::Row { line: self.lines, what })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The trace, its series in order of arm, pod and counter.
+    ///
+    /// # Errors
+    /// When there is too little for a look.
+    pub fn finish(self) -> Result<Trace, TraceError> {
+        if self.lines == 0 {
+            header("")?;
+        }
+        let Rows { kind, keys, mut samples, moments, .. } = self.rows;
+        let [first, second, last] = moments.found()?.map(millis);
+        let series = keys.into_iter().map(|(key, place)| series(key, std::mem::take(&mut samples[place])));
+        Ok(Trace { series: series.collect(), kind, first, last, interval: second - first })
+    }
+}
+
+fn header(line: &str) -> Result<(), TraceError> {
+    let header = line.trim();
+    if header == "ts,arm,series,name,value" { Ok(()) } else { Err(TraceError::Header(header.to_owned())) }
+}
+
+fn series((arm, pod, counter): Key, mut samples: Vec<(i64, f64)>) -> RawSeries {
     samples.sort_by_key(|(at, _)| *at);
     // A series begins with its first value: rows before it say only that it was not there yet.
     let born = samples.iter().position(|(_, value)| value.is_finite() && *value >= 0.0);
@@ -37,35 +74,35 @@ fn series((arm, pod, counter): Key<'_>, mut samples: Vec<(i64, f64)>) -> RawSeri
     RawSeries { arm, target, scrape: String::new(), counter, labels: format!("{counter:?}"), samples }
 }
 
-type Key<'a> = (Arm, &'a str, Counter);
+type Key = (Arm, String, Counter);
 
 /// What was read so far.
-struct Rows<'a> {
+struct Rows {
     kind: Kind,
     /// Samples of each series: time in milliseconds and value.
     samples: Vec<Vec<(i64, f64)>>,
     /// Which of them a key has.
-    keys: BTreeMap<Key<'a>, usize>,
-    names: Vec<Name<'a>>,
+    keys: BTreeMap<Key, usize>,
+    names: Vec<Name>,
     /// Which of them a text is.
-    known: HashMap<&'a str, usize>,
+    known: HashMap<String, usize>,
     /// The name of the last row.
     last: usize,
     /// The time of the last row, as text and in milliseconds.
-    time: Option<(&'a str, i64)>,
+    time: Option<(String, i64)>,
     moments: Moments,
 }
 
 /// A text between a row's time and its value: `arm,series,name`.
-struct Name<'a> {
-    text: &'a str,
+struct Name {
+    text: String,
     /// Its series, and for a bucket of all requests that of the total too.
     places: (usize, Option<usize>),
     /// The name that followed it the last time.
     next: usize,
 }
 
-impl<'a> Rows<'a> {
+impl Rows {
     fn new(kind: Kind) -> Self {
         Self {
             kind,
@@ -79,12 +116,7 @@ impl<'a> Rows<'a> {
         }
     }
 
-    fn add(&mut self, line: &'a str) -> Result<(), String> {
-        if let Some((name, at, value)) = self.usual(line) {
-            self.last = name;
-            self.keep(name, at, value);
-            return Ok(());
-        }
+    fn add(&mut self, line: &str) -> Result<(), String> {
         let comma = |byte: u8| byte == b',';
         let fields = || format!("{} fields where ts,arm,series,name,value are five", line.split(',').count());
         let first = line.bytes().position(comma).ok_or_else(fields)?;
@@ -95,13 +127,18 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
-    /// Most rows: the time of the row before, the name that followed the last name then too, and a whole number.
-    fn usual(&self, line: &str) -> Option<(usize, i64, f64)> {
-        let (time, at) = self.time?;
-        let name = self.names.get(self.last)?.next;
-        let row = line.strip_prefix(time)?.strip_prefix(',')?;
-        let value = row.strip_prefix(self.names.get(name)?.text)?.strip_prefix(',')?;
-        Some((name, at, whole(value)?))
+    /// Takes in what most rows are: the time of the row before, the name that followed the last name then too, and a whole
+    /// number. Gives what comes after it.
+    fn usual<'a>(&mut self, text: &'a str) -> Option<&'a str> {
+        let (time, at) = self.time.as_ref()?;
+        let next = self.names.get(self.last)?.next;
+        let row = text.strip_prefix(time.as_str())?.strip_prefix(',')?;
+        let row = row.strip_prefix(self.names.get(next)?.text.as_str())?.strip_prefix(',')?;
+        let (value, after) = row.split_at_checked(row.bytes().take_while(u8::is_ascii_digit).count())?;
+        let (value, after, at) = (whole(value)?, after.strip_prefix('\n')?, *at);
+        self.last = next;
+        self.keep(next, at, value);
+        Some(after)
     }
 
     fn keep(&mut self, name: usize, at: i64, value: f64) {
@@ -113,7 +150,7 @@ impl<'a> Rows<'a> {
     }
 
     /// The place of a name. The error is empty when it has not three fields.
-    fn name(&mut self, text: &'a str) -> Result<usize, Option<String>> {
+    fn name(&mut self, text: &str) -> Result<usize, Option<String>> {
         let expected = self.names.get(self.last).map_or(0, |name| name.next);
         if self.names.get(expected).is_some_and(|name| name.text == text) {
             self.last = expected;
@@ -130,7 +167,7 @@ impl<'a> Rows<'a> {
         Ok(found)
     }
 
-    fn learn(&mut self, text: &'a str) -> Result<usize, Option<String>> {
+    fn learn(&mut self, text: &str) -> Result<usize, Option<String>> {
         let mut fields = text.split(',').map(str::trim);
         let (Some(arm), Some(pod), Some(name), None) =
             (fields.next(), fields.next(), fields.next(), fields.next())
@@ -143,13 +180,14 @@ impl<'a> Rows<'a> {
             other => return Err(Some(format!("arm {other:?} is neither cand nor base"))),
         };
         let (counter, also) = counters(name, self.kind)?;
-        let places = (self.place((arm, pod, counter)), also.map(|also| self.place((arm, pod, also))));
-        self.known.insert(text, self.names.len());
-        self.names.push(Name { text, places, next: 0 });
+        let place = self.place((arm, pod.to_owned(), counter));
+        let places = (place, also.map(|also| self.place((arm, pod.to_owned(), also))));
+        self.known.insert(text.to_owned(), self.names.len());
+        self.names.push(Name { text: text.to_owned(), places, next: 0 });
         Ok(self.names.len() - 1)
     }
 
-    fn place(&mut self, key: Key<'a>) -> usize {
+    fn place(&mut self, key: Key) -> usize {
         let place = *self.keys.entry(key).or_insert(self.samples.len());
         if place == self.samples.len() {
             self.samples.push(Vec::new());
@@ -157,9 +195,9 @@ impl<'a> Rows<'a> {
         place
     }
 
-    fn time(&mut self, text: &'a str) -> Result<i64, String> {
-        if let Some((_, at)) = self.time.filter(|(last, _)| *last == text) {
-            return Ok(at);
+    fn time(&mut self, text: &str) -> Result<i64, String> {
+        if let Some((_, at)) = self.time.as_ref().filter(|(last, _)| last == text) {
+            return Ok(*at);
         }
         let trimmed = text.trim();
         let seconds = number(trimmed).ok_or_else(|| format!("ts {trimmed:?} is no number of seconds"))?;
@@ -167,7 +205,7 @@ impl<'a> Rows<'a> {
             return Err(format!("ts {trimmed:?} is no time in seconds"));
         }
         let at = (seconds * 1000.0).round() as i64;
-        self.time = Some((text, at));
+        self.time = Some((text.to_owned(), at));
         self.moments.add(at);
         Ok(at)
     }
