@@ -57,10 +57,10 @@ pub async fn a_hundred_rollouts_in_mid_canary(world: &World) -> Result<()> {
     release(world, rollouts).await?;
     // All have looked a few times.
     tokio::time::sleep(Duration::from_secs(40)).await;
+    // The namespaces end with the lab: the namespace controller may ask 20 times a second, and takes minutes for ten of them.
     let measured = measure(world, rollouts).await;
     counters.abort();
-    measured?;
-    world.clear().await
+    measured
 }
 
 fn namespace(number: usize) -> String {
