@@ -34,12 +34,25 @@ pub struct Ledger {
     k: u32,
     #[serde(with = "super::text::floats")]
     log_w: [f64; BETS],
+    #[serde(skip)]
+    log_e: Known,
+}
+
+/// The evidence as it follows from the rest, from the last bets on: each look asks for it several times. Two ledgers are the
+/// same whether it is known or not.
+#[derive(Clone, Copy, Debug, Default)]
+struct Known(Option<f64>);
+
+impl PartialEq for Known {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 impl Ledger {
     /// An empty ledger: evidence 1. `horizon` is H, the planned looks; it only matters on the bad side.
     pub fn new(side: Side, horizon: u32) -> Self {
-        Self { side, horizon: horizon.max(2), k: 0, log_w: [f64::NEG_INFINITY; BETS] }
+        Self { side, horizon: horizon.max(2), k: 0, log_w: [f64::NEG_INFINITY; BETS], log_e: Known(None) }
     }
 
     /// Looks with data so far.
@@ -63,10 +76,15 @@ impl Ledger {
         for (w, e) in self.log_w.iter_mut().zip(log_e) {
             *w += e / phi;
         }
+        self.log_e = Known(Some(self.reckoned()));
     }
 
     /// Natural logarithm of the evidence now.
     pub fn log_e(&self) -> f64 {
+        self.log_e.0.unwrap_or_else(|| self.reckoned())
+    }
+
+    fn reckoned(&self) -> f64 {
         let mean = log_sum_exp(&self.log_w) - (BETS as f64).ln();
         let kept = 1.0 - self.spent();
         if kept > 1e-12 { log_sum_of_two(mean, kept.ln()) } else { mean }
