@@ -1,5 +1,6 @@
 //! Everything that is watched, in memory.
 
+use std::convert::identity;
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -102,7 +103,7 @@ impl Stores {
         start.ours(&self.deployments);
         start.typed(&self.replica_sets, PartialObjectMeta::<ReplicaSet>::into);
         start.typed(&self.pods, Pod::into);
-        start.typed(&self.services, |service: Service| service);
+        start.typed(&self.services, identity);
         start.typed(&self.slices, EndpointSlice::into);
         start.typed(&self.claims, PersistentVolumeClaim::into);
         start.raw(&self.routes, &raw::http_route());
@@ -183,7 +184,7 @@ impl Start<'_> {
             + 'static,
         K::DynamicType: Default,
     {
-        self.typed(store, |object: K| object);
+        self.typed(store, identity);
     }
 
     fn typed<K, T>(&self, store: &Arc<Store<T>>, keep: fn(K) -> T)
@@ -211,26 +212,26 @@ impl Start<'_> {
     }
 
     fn guards(&self, store: &Arc<Store<ConfigMap>>) {
-        self.namespaced(store, Some(Only::Labelled(keys::GUARDS)), |object: ConfigMap| object);
+        self.namespaced(store, Some(Only::Labelled(keys::GUARDS)), identity);
     }
 
     fn policy(&self, store: &Arc<Store<Raw>>, kind: &ApiResource) {
         let only = Only::Named(POLICY.to_owned());
-        self.spawn(store, Api::all_with(self.client.clone(), kind), None, Some(only), |object: Raw| object);
+        self.spawn(store, Api::all_with(self.client.clone(), kind), None, Some(only), identity);
     }
 
     fn raw(&self, store: &Arc<Store<Raw>>, kind: &ApiResource) {
         if self.namespaces.is_empty() {
-            self.spawn(store, Api::all_with(self.client.clone(), kind), None, None, |object: Raw| object);
+            self.spawn(store, Api::all_with(self.client.clone(), kind), None, None, identity);
         }
         for namespace in self.namespaces {
             let api = Api::namespaced_with(self.client.clone(), namespace, kind);
-            self.spawn(store, api, Some(namespace.clone()), None, |object: Raw| object);
+            self.spawn(store, api, Some(namespace.clone()), None, identity);
         }
     }
 
     fn everywhere(&self, store: &Arc<Store<Raw>>, kind: &ApiResource) {
-        self.spawn(store, Api::all_with(self.client.clone(), kind), None, None, |object: Raw| object);
+        self.spawn(store, Api::all_with(self.client.clone(), kind), None, None, identity);
     }
 
     fn namespaces(&self, store: &Arc<Store<NamespaceRow>>) {

@@ -72,6 +72,7 @@ pub fn mirror_switched(d: &mut Draft<'_>, on: bool) {
 /// Forgets what lies before the last look.
 pub fn prune(e: &mut Evidence) {
     let done = e.t_k - Duration::milliseconds(e.interval_ms);
+    // Tests that are touched are packed anew.
     let over = |s: &Discarded| s.to.is_some_and(|to| to <= done);
     if e.tests.discarded.iter().any(over) {
         e.tests.discarded.retain(|s| !over(s));
